@@ -1,0 +1,1 @@
+//! The Jukebox music model.
