@@ -1,0 +1,2 @@
+//! Does nothing; its presence makes the build dependencies count.
+fn main() {}
