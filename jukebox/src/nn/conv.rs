@@ -1,0 +1,177 @@
+//! One-dimensional convolutions over `[batch, channels, time]`.
+//!
+//! Every convolution of the project goes through this file, so that a faster operation can take the place of Burn's
+//! here and nowhere else. Weights have PyTorch's layout and PyTorch's default initialisation, because published
+//! weights have that layout and the published training recipe relies on that initialisation.
+
+use burn::module::{Module, Param};
+use burn::tensor::module::{conv_transpose1d, conv1d};
+use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
+use burn::tensor::{Device, Distribution, Tensor};
+
+/// Shape and arithmetic of a [`Conv1d`].
+#[derive(Clone, Copy, Debug)]
+pub struct Conv1dConfig {
+    /// Channels of the input.
+    pub channels_in: usize,
+    /// Channels of the output.
+    pub channels_out: usize,
+    /// Taps of the kernel.
+    pub kernel: usize,
+    /// Samples between two outputs.
+    pub stride: usize,
+    /// Zeros put before and after the input, in samples.
+    pub padding: usize,
+    /// Samples between two taps.
+    pub dilation: usize,
+}
+
+impl Conv1dConfig {
+    /// A kernel of three taps that keeps the length: the convolution at the ends of each encoder and decoder block.
+    pub fn same3(channels_in: usize, channels_out: usize, dilation: usize) -> Self {
+        Self {
+            channels_in,
+            channels_out,
+            kernel: 3,
+            stride: 1,
+            padding: dilation,
+            dilation,
+        }
+    }
+
+    /// One tap: a linear map of the channels at every time step.
+    pub fn pointwise(channels_in: usize, channels_out: usize) -> Self {
+        Self {
+            channels_in,
+            channels_out,
+            kernel: 1,
+            stride: 1,
+            padding: 0,
+            dilation: 1,
+        }
+    }
+
+    /// Divides the length by an even `stride`, with a kernel of twice the stride.
+    pub fn downsampling(channels_in: usize, channels_out: usize, stride: usize) -> Self {
+        Self {
+            channels_in,
+            channels_out,
+            kernel: 2 * stride,
+            stride,
+            padding: stride / 2,
+            dilation: 1,
+        }
+    }
+
+    /// A convolution with fresh weights, uniform within ±1/√fan_in.
+    pub fn init(&self, device: &Device) -> Conv1d {
+        let fan_in = self.channels_in * self.kernel;
+        Conv1d {
+            weight: uniform_fan_in(
+                [self.channels_out, self.channels_in, self.kernel],
+                fan_in,
+                device,
+            ),
+            bias: uniform_fan_in([self.channels_out], fan_in, device),
+            stride: self.stride,
+            padding: self.padding,
+            dilation: self.dilation,
+        }
+    }
+}
+
+/// A one-dimensional convolution with bias.
+#[derive(Module, Debug)]
+pub struct Conv1d {
+    /// `[channels_out, channels_in, kernel]`.
+    pub weight: Param<Tensor<3>>,
+    /// `[channels_out]`.
+    pub bias: Param<Tensor<1>>,
+    stride: usize,
+    padding: usize,
+    dilation: usize,
+}
+
+impl Conv1d {
+    /// `[batch, channels_in, time]` → `[batch, channels_out, time / stride]`.
+    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let options = ConvOptions::new([self.stride], [self.padding], [self.dilation], 1);
+        conv1d(x, self.weight.val(), Some(self.bias.val()), options)
+    }
+}
+
+/// Shape and arithmetic of a [`ConvTranspose1d`].
+#[derive(Clone, Copy, Debug)]
+pub struct ConvTranspose1dConfig {
+    /// Channels of the input.
+    pub channels_in: usize,
+    /// Channels of the output.
+    pub channels_out: usize,
+    /// Taps of the kernel.
+    pub kernel: usize,
+    /// Outputs for each input.
+    pub stride: usize,
+    /// Samples cut from both ends of the output.
+    pub padding: usize,
+}
+
+impl ConvTranspose1dConfig {
+    /// Multiplies the length by an even `stride`: the mirror image of [`Conv1dConfig::downsampling`].
+    pub fn upsampling(channels_in: usize, channels_out: usize, stride: usize) -> Self {
+        Self {
+            channels_in,
+            channels_out,
+            kernel: 2 * stride,
+            stride,
+            padding: stride / 2,
+        }
+    }
+
+    /// A transposed convolution with fresh weights. As in PyTorch, the fan-in is counted on the output's channels.
+    pub fn init(&self, device: &Device) -> ConvTranspose1d {
+        let fan_in = self.channels_out * self.kernel;
+        ConvTranspose1d {
+            weight: uniform_fan_in(
+                [self.channels_in, self.channels_out, self.kernel],
+                fan_in,
+                device,
+            ),
+            bias: uniform_fan_in([self.channels_out], fan_in, device),
+            stride: self.stride,
+            padding: self.padding,
+        }
+    }
+}
+
+/// A one-dimensional transposed convolution with bias.
+#[derive(Module, Debug)]
+pub struct ConvTranspose1d {
+    /// `[channels_in, channels_out, kernel]`.
+    pub weight: Param<Tensor<3>>,
+    /// `[channels_out]`.
+    pub bias: Param<Tensor<1>>,
+    stride: usize,
+    padding: usize,
+}
+
+impl ConvTranspose1d {
+    /// `[batch, channels_in, time]` → `[batch, channels_out, time · stride]`.
+    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let options = ConvTransposeOptions::new([self.stride], [self.padding], [0], [1], 1);
+        conv_transpose1d(x, self.weight.val(), Some(self.bias.val()), options)
+    }
+}
+
+/// PyTorch's default for weights and biases of convolutions.
+fn uniform_fan_in<const D: usize>(
+    shape: [usize; D],
+    fan_in: usize,
+    device: &Device,
+) -> Param<Tensor<D>> {
+    let bound = 1.0 / (fan_in as f64).sqrt();
+    Param::from_tensor(Tensor::random(
+        shape,
+        Distribution::Uniform(-bound, bound),
+        device,
+    ))
+}
