@@ -1,0 +1,3 @@
+//! The notebook kernel: Rust cells, evaluated by evcxr against one prebuilt shared library, over the Jupyter protocol.
+
+pub mod prelude;
