@@ -1,6 +1,8 @@
 //! The Jukebox music model.
 
+pub mod audio;
 mod device;
+pub mod inspect;
 pub mod nn;
 pub mod vqvae;
 
