@@ -1,13 +1,13 @@
 //! One-dimensional convolutions over `[batch, channels, time]`.
 //!
-//! Every convolution of the project goes through this file, so that a faster operation can take the place of Burn's
-//! here and nowhere else. Weights have PyTorch's layout and PyTorch's default initialisation, because published
+//! Every convolution of the project goes through this file, and from here through [`convolve`](super::convolve), which is
+//! fast on the CPU. Weights have PyTorch's layout and PyTorch's default initialisation, because published
 //! weights have that layout and the published training recipe relies on that initialisation.
 
 use burn::module::{Module, Param};
-use burn::tensor::module::{conv_transpose1d, conv1d};
-use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 use burn::tensor::{Device, Distribution, Tensor};
+
+use super::convolve::{conv_transpose1d, conv1d};
 
 /// Shape and arithmetic of a [`Conv1d`].
 #[derive(Clone, Copy, Debug)]
@@ -95,8 +95,15 @@ pub struct Conv1d {
 impl Conv1d {
     /// `[batch, channels_in, time]` → `[batch, channels_out, time / stride]`.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let options = ConvOptions::new([self.stride], [self.padding], [self.dilation], 1);
-        conv1d(x, self.weight.val(), Some(self.bias.val()), options)
+        let (weight, bias) = (self.weight.val(), self.bias.val());
+        conv1d(
+            x,
+            weight,
+            Some(bias),
+            self.stride,
+            self.padding,
+            self.dilation,
+        )
     }
 }
 
@@ -157,8 +164,8 @@ pub struct ConvTranspose1d {
 impl ConvTranspose1d {
     /// `[batch, channels_in, time]` → `[batch, channels_out, time · stride]`.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let options = ConvTransposeOptions::new([self.stride], [self.padding], [0], [1], 1);
-        conv_transpose1d(x, self.weight.val(), Some(self.bias.val()), options)
+        let (weight, bias) = (self.weight.val(), self.bias.val());
+        conv_transpose1d(x, weight, Some(bias), self.stride, self.padding)
     }
 }
 

@@ -2,6 +2,7 @@
 //! of the VQ-VAE, which the upsampling conditioner uses too.
 
 pub mod conv;
+pub mod convolve;
 mod resnet;
 
 pub use conv::{Conv1d, Conv1dConfig, ConvTranspose1d, ConvTranspose1dConfig};

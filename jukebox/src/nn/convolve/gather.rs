@@ -1,0 +1,134 @@
+//! Reads the input samples that a run of outputs needs into one small, dense block.
+//!
+//! A convolution reads each channel at several *taps*: positions that move along with the output. Gathering them first
+//! (`rows = channels · taps`, each row a run of consecutive outputs) settles dilation, stride, zero padding and the ends of
+//! the signal in one place, and leaves plain dense arithmetic to [`correlate`](super::correlate) and
+//! [`contract`](super::contract). The block stays in the processor's cache; without it, channels that lie a power of two
+//! apart in memory push each other out.
+
+use macerator::{Scalar, Simd, vload_unaligned, vstore_unaligned};
+
+/// Where the outputs of a convolution look in its input: output `q` reads sample `q · step + offset` for each offset.
+/// Samples before the start or after the end are zero.
+#[derive(Debug, Clone)]
+pub struct Taps {
+    pub step: usize,
+    pub offsets: Vec<isize>,
+}
+
+/// A signal `[batch, channels, time]` and what is done to each sample as it is read.
+#[derive(Debug, Clone, Copy)]
+pub struct Signal<'a> {
+    pub samples: &'a [f32],
+    pub channels: usize,
+    pub time: usize,
+    /// Read `max(0, sample)`: a ReLU in front of the convolution, for free.
+    pub relu: bool,
+}
+
+impl<'a> Signal<'a> {
+    /// `samples` is `[batch, channels, time]`, time fastest.
+    pub fn new(samples: &'a [f32], channels: usize, time: usize) -> Self {
+        Signal {
+            samples,
+            channels,
+            time,
+            relu: false,
+        }
+    }
+
+    pub fn batch(&self) -> usize {
+        self.samples.len() / (self.channels * self.time)
+    }
+
+    pub fn row(&self, item: usize, channel: usize) -> &'a [f32] {
+        &self.samples[(item * self.channels + channel) * self.time..][..self.time]
+    }
+}
+
+/// Fills `block` `[channels · taps, width]` with what outputs `first .. first + width` of batch entry `item` read.
+/// `width` is a whole number of vectors. Outputs from `end` on read zeros.
+#[inline(always)]
+pub fn gather<S: Simd>(
+    block: &mut [f32],
+    signal: &Signal,
+    taps: &Taps,
+    item: usize,
+    first: usize,
+    width: usize,
+    end: usize,
+) {
+    let wanted = width.min(end - first);
+    let mut rows = block.chunks_exact_mut(width);
+    for channel in 0..signal.channels {
+        let source = signal.row(item, channel);
+        for (&offset, row) in taps.offsets.iter().zip(&mut rows) {
+            let start = (first * taps.step) as isize + offset;
+            // Outputs whose sample exists: 0 <= start + i·step < time.
+            let step = taps.step as isize;
+            let from = ((-start).max(0) + step - 1) / step;
+            let to = (source.len() as isize - start + step - 1).max(0) / step;
+            let (from, to) = (
+                from.min(wanted as isize) as usize,
+                to.clamp(from, (wanted as isize).max(from)) as usize,
+            );
+            let (from, to) = (from, to.min(wanted).max(from));
+            row[..from].fill(0.0);
+            row[to..].fill(0.0);
+            if to > from {
+                let source = &source[(start + from as isize * step) as usize..];
+                match taps.step {
+                    1 => copy::<S>(&mut row[from..to], &source[..to - from]),
+                    2 => every_other(&mut row[from..to], source),
+                    _ => row[from..to]
+                        .iter_mut()
+                        .zip(source.iter().step_by(taps.step))
+                        .for_each(|(to, &from)| *to = from),
+                }
+            }
+            if signal.relu {
+                relu::<S>(row);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn copy<S: Simd>(to: &mut [f32], from: &[f32]) {
+    let lanes = S::lanes32();
+    let whole = to.len() / lanes * lanes;
+    for i in (0..whole).step_by(lanes) {
+        // SAFETY: both slices hold `lanes` values from `i` on.
+        unsafe {
+            vstore_unaligned::<S, f32>(
+                to.as_mut_ptr().add(i),
+                vload_unaligned(from.as_ptr().add(i)),
+            )
+        }
+    }
+    to[whole..].copy_from_slice(&from[whole..]);
+}
+
+/// Its own function, with the step a constant, so that the compiler makes vector shuffles of it.
+#[inline(always)]
+fn every_other(to: &mut [f32], from: &[f32]) {
+    let from = &from[..2 * to.len() - 1];
+    for i in 0..to.len() {
+        to[i] = from[2 * i];
+    }
+}
+
+/// `row` is a whole number of vectors.
+#[inline(always)]
+fn relu<S: Simd>(row: &mut [f32]) {
+    let zero = 0.0f32.splat::<S>();
+    for chunk in row.chunks_exact_mut(S::lanes32()) {
+        // SAFETY: the chunk is one vector.
+        unsafe {
+            vstore_unaligned::<S, f32>(
+                chunk.as_mut_ptr(),
+                vload_unaligned::<S, f32>(chunk.as_ptr()).max(zero),
+            )
+        }
+    }
+}
