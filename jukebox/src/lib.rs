@@ -4,6 +4,7 @@ pub mod audio;
 mod device;
 pub mod inspect;
 pub mod nn;
+pub mod train;
 pub mod vqvae;
 
 pub use device::device;
