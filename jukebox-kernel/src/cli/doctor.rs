@@ -104,11 +104,11 @@ impl Check {
         let (mark, text) = match &self.state {
             State::Fine(what) => (style("✓").green(), what.clone()),
             State::Missing { problem, remedy } => {
-                (style("✗").red(), format!("{problem}\n{:18}→ {remedy}", ""))
+                (style("✗").red(), format!("{problem}\n{:20}→ {remedy}", ""))
             }
             State::Without(what) => (style("–").dim(), what.clone()),
         };
-        format!("{mark} {:<16}{text}", self.name)
+        format!("{mark} {:<18}{text}", self.name)
     }
 }
 

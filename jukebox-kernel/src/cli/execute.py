@@ -49,14 +49,14 @@ def error_of(cell):
 
 
 async def execute(request, notebook):
-    """Runs all cells; returns whether it came to the end."""
+    """Runs the cells; returns whether it came to the end, or None where it did not even begin."""
     kernel = notebook.metadata.get("kernelspec", {}).get("name") or request["kernel"]
     try:
         KernelSpecManager().get_kernel_spec(kernel)
     except NoSuchKernel:
         known = ", ".join(sorted(KernelSpecManager().find_kernel_specs()))
         report("problem", message=f"the notebook asks for the kernel `{kernel}`, which is not installed; there are: {known}")
-        return False
+        return None
 
     began = 0.0
 
@@ -111,6 +111,8 @@ async def main():
     try:
         whole = await task
     except asyncio.CancelledError:
+        return 1
+    if whole is None:
         return 1
 
     write(request["output"], nbformat.writes(notebook) + "\n")

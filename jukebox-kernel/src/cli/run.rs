@@ -108,6 +108,14 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     }
     match status.code() {
         Some(0) => Ok(ExitCode::SUCCESS),
+        _ if progress.failed > 0 => {
+            let problem = "a cell failed; its error is above".to_owned();
+            Err(CliError::Notebook {
+                path: options.notebook.clone(),
+                problem,
+            }
+            .into())
+        }
         _ => bail!(
             "executing {} failed: Python ended with {status}",
             options.notebook.display()
