@@ -6,5 +6,6 @@ pub mod inspect;
 pub mod nn;
 pub mod train;
 pub mod vqvae;
+pub mod weights;
 
 pub use device::device;

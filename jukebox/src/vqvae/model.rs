@@ -317,7 +317,7 @@ impl VqVae {
     fn check_audio(&self, audio: &Tensor<3>) -> Result<(), VqVaeError> {
         let [_, samples, channels] = audio.dims();
         let hop = self.hop_lengths().last().copied().unwrap_or(1);
-        if channels == 1 && samples > 0 && samples % hop == 0 {
+        if channels == 1 && samples > 0 && samples.is_multiple_of(hop) {
             return Ok(());
         }
         Err(VqVaeError::Shape {
