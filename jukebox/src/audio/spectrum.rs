@@ -70,7 +70,7 @@ impl Stft {
         check(
             "n_fft",
             self.n_fft,
-            self.n_fft >= 2 && self.n_fft % 2 == 0,
+            self.n_fft >= 2 && self.n_fft.is_multiple_of(2),
             "it must be even and at least 2",
         )?;
         check("hop", self.hop, self.hop >= 1, "it must be at least 1")?;
