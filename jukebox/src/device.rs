@@ -4,7 +4,8 @@ use burn::tensor::Device;
 
 /// The first CUDA device when built with feature `cuda` and a GPU is there, else the CPU.
 ///
-/// A binary built with `cuda` that finds no GPU says so once, in one line on stderr.
+/// A binary built with `cuda` that finds no GPU says so once, in one line on stderr. On the CPU, memory that tensors
+/// leave behind is kept for the next ones from here on.
 pub fn device() -> Device {
     #[cfg(feature = "cuda")]
     {
@@ -18,5 +19,6 @@ pub fn device() -> Device {
         }
         FALLBACK.call_once(|| eprintln!("jukebox: no CUDA device found, running on the CPU"));
     }
+    crate::memory::keep_freed();
     Device::flex()
 }

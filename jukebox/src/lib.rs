@@ -3,6 +3,7 @@
 pub mod audio;
 mod device;
 pub mod inspect;
+mod memory;
 pub mod nn;
 pub mod train;
 pub mod vqvae;
