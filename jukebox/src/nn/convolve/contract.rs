@@ -92,7 +92,7 @@ fn contract_unit<'a, S: Simd>(
             *total += sum::<S>(&a[row * BLOCK..][..BLOCK]);
         }
         // 4 × 6 sums, 4 and 1 operands fill AVX-512's 32 registers; half of it AVX2's 16.
-        match (S::lanes32() >= 16, terms % 6 == 0) {
+        match (S::lanes32() >= 16, terms.is_multiple_of(6)) {
             (true, true) => dots::<S, 4, 6>(a, b, products, terms),
             (true, false) => dots::<S, 4, 4>(a, b, products, terms),
             (false, true) => dots::<S, 2, 6>(a, b, products, terms),
