@@ -1,0 +1,89 @@
+//! Writes every display into one HTML page, on a light and on a dark ground, and its still pictures as PNG files:
+//! `cargo run --release -p jukebox-display --example gallery -- SOUND OUT_DIR`.
+
+use jukebox::audio::Audio;
+use jukebox::inspect::Spectrogram;
+use jukebox_display::{Display, Player, SpectrogramView, Waveform};
+use std::fmt::Write as _;
+use std::path::Path;
+
+/// What JupyterLab's two themes set for the variables that displays use.
+const LIGHT: &str = "--jp-ui-font-color1:rgba(0,0,0,.87);--jp-layout-color0:#fff;--jp-brand-color1:#1976d2;background:#fff;color:rgba(0,0,0,.87)";
+const DARK: &str = "--jp-ui-font-color1:#fff;--jp-layout-color0:#111;--jp-brand-color1:#64b5f6;background:#111;color:#fff;color-scheme:dark";
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let (Some(sound), Some(out)) = (arguments.next(), arguments.next()) else {
+        return Err("say: gallery SOUND OUT_DIR".into());
+    };
+    let audio = Audio::read(&sound)?
+        .mono()
+        .resample(22_050)?
+        .slice_seconds(0.0, 12.0);
+    let short = audio.slice_seconds(0.0, 4.0);
+    let spectrogram = Spectrogram::log_frequency(&audio, 192);
+    let muffled = Spectrogram::log_frequency(&audio.resample(5_000)?.resample(22_050)?, 192);
+
+    let displays: Vec<(&str, Box<dyn Display>)> = vec![
+        (
+            "player",
+            Box::new(Player::new(&audio).title("A clip <script>alert(1)</script>")),
+        ),
+        ("player_untitled", Box::new(Player::new(&short))),
+        (
+            "player_linked",
+            Box::new(Player::new(&short).title("A file").linked("clip.wav")),
+        ),
+        (
+            "waveform",
+            Box::new(Waveform::new(&audio).title("Waveform")),
+        ),
+        (
+            "spectrogram",
+            Box::new(SpectrogramView::new(&spectrogram).title("Log-frequency spectrogram")),
+        ),
+        (
+            "compare",
+            Box::new(SpectrogramView::compare([
+                ("Original", &spectrogram),
+                ("Level 1", &spectrogram),
+                ("Level 2", &muffled),
+                ("Level 3", &muffled),
+            ])),
+        ),
+    ];
+
+    std::fs::create_dir_all(&out)?;
+    let out = Path::new(&out);
+    let mut themes = [String::new(), String::new()];
+    for (name, display) in &displays {
+        for theme in &mut themes {
+            let bundle = display.bundle();
+            write!(
+                theme,
+                "<h3>{name}</h3>{}",
+                bundle.get("text/html").unwrap_or("(no HTML)")
+            )?;
+        }
+        let bundle = display.bundle();
+        println!("{name}: {} kB. {}", bundle.size() / 1000, bundle.plain());
+        if let Some(png) = bundle.get("image/png") {
+            use base64::Engine as _;
+            std::fs::write(
+                out.join(format!("{name}.png")),
+                base64::engine::general_purpose::STANDARD.decode(png)?,
+            )?;
+        }
+    }
+    let [light, dark] = themes;
+    let column = |style: &str, body: &str| {
+        format!("<div style=\"{style};padding:20px;width:1000px\">{body}</div>")
+    };
+    let page = format!(
+        "<!doctype html><meta charset=\"utf-8\"><title>Displays</title><body style=\"margin:0;font-family:sans-serif;display:flex\">{}{}",
+        column(LIGHT, &light),
+        column(DARK, &dark),
+    );
+    std::fs::write(out.join("gallery.html"), page)?;
+    Ok(())
+}

@@ -1,0 +1,323 @@
+//! A picture drawn once with `plotters` and written in two forms: an SVG in the colours of the page's theme, and a
+//! PNG on paper of its own.
+//!
+//! Both are drawn on the same grid of whole pixels, [`DENSITY`] of them to a CSS pixel, so that the PNG is sharp on
+//! a dense screen and the SVG is placed to half a pixel. The SVG backend knows plain colours only, so the theme's
+//! colours travel through it as two reserved values and are replaced afterwards.
+
+use crate::html;
+use crate::mime::MimeBundle;
+use crate::raster::{Placed, Rgba};
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use plotters::style::{FontStyle, RGBAColor, register_font};
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::sync::Once;
+
+/// Figure pixels per CSS pixel.
+pub(crate) const DENSITY: u32 = 2;
+
+/// Why a display could not be drawn.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DrawingError {
+    #[error("the drawing failed: {0}")]
+    Plot(String),
+    #[error("the picture could not be written as PNG")]
+    Png(#[from] png::EncodingError),
+    #[error(
+        "a picture of {width} × {height} pixels is too large to draw: at most {most} on a side; show a shorter part"
+    )]
+    TooLarge { width: u32, height: u32, most: u32 },
+}
+
+impl<E: std::error::Error + Send + Sync> From<DrawingAreaErrorKind<E>> for DrawingError {
+    fn from(error: DrawingAreaErrorKind<E>) -> Self {
+        Self::Plot(error.to_string())
+    }
+}
+
+/// Figure pixels on a side, at most.
+const LARGEST_SIDE: u32 = 8192;
+
+/// The colours of a drawing.
+#[derive(Clone, Copy)]
+pub(crate) struct Ink {
+    /// Text and outlines.
+    pub text: RGBColor,
+    /// What the picture is about: the waveform.
+    pub accent: RGBColor,
+}
+
+/// Stand for `currentColor` and for the theme's accent while an SVG is being drawn.
+const THEME: Ink = Ink {
+    text: RGBColor(1, 1, 1),
+    accent: RGBColor(1, 1, 2),
+};
+/// On white paper.
+const PAPER: Ink = Ink {
+    text: RGBColor(34, 34, 34),
+    accent: RGBColor(25, 118, 210),
+};
+
+impl Ink {
+    /// Ticks and outlines, less strong than text.
+    pub(crate) fn faint(&self) -> RGBAColor {
+        self.text.mix(0.45)
+    }
+
+    /// The style of a text of `size` CSS pixels.
+    pub(crate) fn label(&self, size: u32) -> TextStyle<'static> {
+        // plotters counts a font's size from its lowest to its highest point: 1.24 em.
+        ("sans-serif", f64::from(size * DENSITY) * 1.24)
+            .into_font()
+            .color(&self.text.mix(0.85))
+    }
+}
+
+/// Something drawn with plotters.
+pub(crate) trait Drawing {
+    /// Width and height in CSS pixels.
+    fn size(&self) -> (u32, u32);
+
+    /// Draws text and lines on an area of `size()` × [`DENSITY`] pixels; returns the bitmaps that go beneath them.
+    fn draw<DB>(
+        &self,
+        area: &DrawingArea<DB, Shift>,
+        ink: &Ink,
+    ) -> Result<Vec<Placed>, DrawingError>
+    where
+        DB: DrawingBackend,
+        DB::ErrorType: 'static;
+}
+
+/// Width and height in figure pixels.
+fn pixels(drawing: &impl Drawing) -> Result<(u32, u32), DrawingError> {
+    let (width, height) = drawing.size();
+    let (width, height) = (
+        width.saturating_mul(DENSITY),
+        height.saturating_mul(DENSITY),
+    );
+    if width > LARGEST_SIDE || height > LARGEST_SIDE {
+        return Err(DrawingError::TooLarge {
+            width,
+            height,
+            most: LARGEST_SIDE,
+        });
+    }
+    Ok((width.max(1), height.max(1)))
+}
+
+/// The drawing as inline SVG: `attributes` go on the `<svg>` element, `overlay` on top of the picture.
+pub(crate) fn svg(
+    drawing: &impl Drawing,
+    attributes: &str,
+    overlay: &str,
+) -> Result<String, DrawingError> {
+    register_carried_font();
+    let (width, height) = pixels(drawing)?;
+    let mut plotted = String::new();
+    let placed = {
+        let root = SVGBackend::with_string(&mut plotted, (width, height)).into_drawing_area();
+        let placed = drawing.draw(&root, &THEME)?;
+        root.present()?;
+        placed
+    };
+    let mut images = String::new();
+    for p in &placed {
+        let rendering = if p.smooth { "auto" } else { "pixelated" };
+        let _ = write!(
+            images,
+            "<image x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" preserveAspectRatio=\"none\" \
+             style=\"image-rendering:{rendering}\" href=\"{}\"/>",
+            p.x,
+            p.y,
+            p.width,
+            p.height,
+            p.raster.uri()?,
+        );
+    }
+    let (css_width, css_height) = drawing.size();
+    Ok(format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{css_width}\" height=\"{css_height}\" \
+         viewBox=\"0 0 {width} {height}\" {attributes}>{images}{}{overlay}</svg>",
+        in_theme_colours(&plotted),
+    ))
+}
+
+/// The elements inside plotters' `<svg>`, with the reserved colours replaced and text as CDATA.
+///
+/// plotters writes one tag a line and the text of a label on a line of its own.
+fn in_theme_colours(plotted: &str) -> String {
+    let mut themed = String::with_capacity(plotted.len());
+    for line in plotted
+        .lines()
+        .filter(|line| !line.starts_with("<svg") && !line.starts_with("</svg"))
+    {
+        if line.starts_with('<') {
+            themed.push_str(
+                &line
+                    .replace("\"#010101\"", "\"currentColor\"")
+                    .replace("\"#010102\"", "\"var(--jp-brand-color1,#1976d2)\"")
+                    .replace(" font-family=\"sans-serif\"", ""),
+            );
+        } else {
+            let text = line
+                .replace("&lt;", "<")
+                .replace("&gt;", ">")
+                .replace("&quot;", "\"")
+                .replace("&apos;", "'")
+                .replace("&amp;", "&")
+                .replace("]]>", "]] >");
+            let _ = write!(themed, "<![CDATA[{text}]]>");
+        }
+    }
+    themed
+}
+
+/// The drawing as a PNG file on white paper.
+pub(crate) fn png(drawing: &impl Drawing) -> Result<Vec<u8>, DrawingError> {
+    register_carried_font();
+    let (width, height) = pixels(drawing)?;
+    let mut rgb = vec![255; (width * height * 3) as usize];
+    let placed = {
+        let root = BitMapBackend::with_buffer(&mut rgb, (width, height)).into_drawing_area();
+        let placed = drawing.draw(&root, &PAPER)?;
+        root.present()?;
+        placed
+    };
+    for p in &placed {
+        blend(&mut rgb, (width as i32, height as i32), p);
+    }
+    encode(&rgb, width, height)
+}
+
+/// Lays a bitmap on an RGB picture, enlarged to its place, nearest pixel.
+fn blend(rgb: &mut [u8], (width, height): (i32, i32), placed: &Placed) {
+    for y in placed.y.max(0)..(placed.y + placed.height).min(height) {
+        for x in placed.x.max(0)..(placed.x + placed.width).min(width) {
+            let u = (f64::from(x - placed.x) + 0.5) / f64::from(placed.width);
+            let v = (f64::from(y - placed.y) + 0.5) / f64::from(placed.height);
+            let [r, g, b, opacity]: Rgba = placed.raster.at(u, v);
+            let at = ((y * width + x) * 3) as usize;
+            for (under, over) in rgb[at..at + 3].iter_mut().zip([r, g, b]) {
+                let mixed = u32::from(over) * u32::from(opacity)
+                    + u32::from(*under) * (255 - u32::from(opacity));
+                *under = (mixed / 255) as u8;
+            }
+        }
+    }
+}
+
+/// RGB pixels as a PNG file: with a palette when 256 colours suffice, which is less than half as large.
+fn encode(rgb: &[u8], width: u32, height: u32) -> Result<Vec<u8>, DrawingError> {
+    let (pixels, _) = rgb.as_chunks::<3>();
+    let mut index_of = HashMap::new();
+    let mut palette = Vec::new();
+    let mut indices = Vec::with_capacity(pixels.len());
+    for pixel in pixels {
+        let index = *index_of.entry(*pixel).or_insert_with(|| {
+            palette.extend_from_slice(pixel);
+            palette.len() / 3 - 1
+        });
+        let Ok(index) = u8::try_from(index) else {
+            break;
+        };
+        indices.push(index);
+    }
+
+    let mut file = Vec::new();
+    let mut encoder = png::Encoder::new(&mut file, width, height);
+    encoder.set_depth(png::BitDepth::Eight);
+    let fits = indices.len() == pixels.len();
+    if fits {
+        encoder.set_color(png::ColorType::Indexed);
+        encoder.set_palette(palette);
+    } else {
+        encoder.set_color(png::ColorType::Rgb);
+    }
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(if fits { &indices } else { rgb })?;
+    writer.finish()?;
+    Ok(file)
+}
+
+/// The bundle of a display that is one picture and a caption.
+pub(crate) struct Chart<'a, D> {
+    pub drawing: &'a D,
+    /// The value of `data-jukebox`.
+    pub kind: &'a str,
+    pub title: &'a str,
+    /// Markup.
+    pub note: &'a str,
+    /// The sentence that says what the picture shows.
+    pub alt: &'a str,
+    /// Markup on top of the picture, in figure pixels.
+    pub overlay: &'a str,
+    /// Markup after the picture.
+    pub extra: &'a str,
+    pub style: &'a str,
+    pub script: &'a str,
+}
+
+impl<'a, D: Drawing> Chart<'a, D> {
+    /// A chart without words.
+    pub(crate) fn of(drawing: &'a D) -> Self {
+        Self {
+            drawing,
+            kind: "",
+            title: "",
+            note: "",
+            alt: "",
+            overlay: "",
+            extra: "",
+            style: "",
+            script: "",
+        }
+    }
+
+    /// HTML with the SVG, a PNG, and the sentence. A drawing that fails says so instead of stopping the cell.
+    pub(crate) fn bundle(&self) -> MimeBundle {
+        self.try_bundle()
+            .unwrap_or_else(|error| MimeBundle::text(format!("{} (Not drawn: {error}.)", self.alt)))
+    }
+
+    fn try_bundle(&self) -> Result<MimeBundle, DrawingError> {
+        let size = self.drawing.size();
+        let still = png(self.drawing)?;
+        let label = format!("role=\"img\" aria-label=\"{}\"", html::escape(self.alt));
+        let picture = svg(self.drawing, &label, self.overlay)?;
+        let body = format!(
+            "{picture}{}{}",
+            html::still(&still, size, self.alt),
+            self.extra
+        );
+        let page = html::Figure {
+            id: &html::unique_id(),
+            kind: self.kind,
+            title: self.title,
+            note: self.note,
+            width: size.0,
+            body: &body,
+            style: self.style,
+            script: self.script,
+        };
+        Ok(MimeBundle::text(self.alt)
+            .with_html(page.html(), self.alt)
+            .with_png(&still, size, self.alt))
+    }
+}
+
+/// The bitmap backend draws text with this font, so that pictures need no font of the system.
+/// DejaVu Sans, Latin letters only; its licence lies beside it.
+fn register_carried_font() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // A failure shows up as a drawing error ("font not available") when text is drawn.
+        let _ = register_font(
+            "sans-serif",
+            FontStyle::Normal,
+            include_bytes!("../assets/DejaVuSans-Latin.ttf"),
+        );
+    });
+}
