@@ -4,6 +4,8 @@
 //! fast on the CPU. Weights have PyTorch's layout and PyTorch's default initialisation, because published
 //! weights have that layout and the published training recipe relies on that initialisation.
 
+use std::ops::Range;
+
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Distribution, Tensor};
 
@@ -105,6 +107,15 @@ impl Conv1d {
             self.dilation,
         )
     }
+
+    /// The part of the input, in time steps, that a part of the output depends on. It may reach beyond the input, where
+    /// the convolution reads zeros.
+    pub fn sources(&self, output: Range<isize>) -> Range<isize> {
+        let [_, _, kernel] = self.weight.dims();
+        let (stride, padding) = (self.stride as isize, self.padding as isize);
+        let reach = ((kernel - 1) * self.dilation) as isize;
+        output.start * stride - padding..(output.end - 1) * stride - padding + reach + 1
+    }
 }
 
 /// Shape and arithmetic of a [`ConvTranspose1d`].
@@ -167,6 +178,16 @@ impl ConvTranspose1d {
         let (weight, bias) = (self.weight.val(), self.bias.val());
         conv_transpose1d(x, weight, Some(bias), self.stride, self.padding)
     }
+
+    /// The part of the input, in time steps, that a part of the output depends on. It may reach beyond the input.
+    pub fn sources(&self, output: Range<isize>) -> Range<isize> {
+        let [_, _, kernel] = self.weight.dims();
+        let (stride, padding) = (self.stride as isize, self.padding as isize);
+        // Input i reaches the outputs from i · stride − padding on, as many as the kernel has taps.
+        let first = output.start + padding - (kernel as isize - 1);
+        let last = output.end - 1 + padding;
+        -(-first).div_euclid(stride)..last.div_euclid(stride) + 1
+    }
 }
 
 /// PyTorch's default for weights and biases of convolutions.
@@ -181,4 +202,57 @@ fn uniform_fan_in<const D: usize>(
         Distribution::Uniform(-bound, bound),
         device,
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Which inputs change when one output is asked for, by trying: the gradient of that output.
+    fn gradient_support(
+        forward: impl Fn(Tensor<3>) -> Tensor<3>,
+        time: usize,
+        output: usize,
+    ) -> Range<isize> {
+        let device = Device::flex().autodiff();
+        let x = Tensor::<3>::ones([1, 1, time], &device).require_grad();
+        let gradients = forward(x.clone()).narrow(2, output, 1).sum().backward();
+        let gradient = x.grad(&gradients).unwrap().into_data();
+        let touched: Vec<isize> = gradient
+            .iter::<f32>()
+            .enumerate()
+            .filter_map(|(index, value)| (value != 0.0).then_some(index as isize))
+            .collect();
+        touched[0]..touched[touched.len() - 1] + 1
+    }
+
+    #[test]
+    fn sources_are_the_inputs_with_a_gradient() {
+        let device = Device::flex().autodiff();
+        for (stride, dilation) in [(2, 1), (4, 1), (1, 1), (1, 9)] {
+            let config = match stride {
+                1 => Conv1dConfig::same3(1, 1, dilation),
+                _ => Conv1dConfig::downsampling(1, 1, stride),
+            };
+            let conv = config.init(&device);
+            let found = gradient_support(|x| conv.forward(x), 128, 20);
+            let expected = conv.sources(20..21);
+            assert_eq!(
+                found,
+                expected.start.max(0)..expected.end,
+                "stride {stride}, dilation {dilation}"
+            );
+        }
+        for stride in [2, 4] {
+            let conv = ConvTranspose1dConfig::upsampling(1, 1, stride).init(&device);
+            for output in 12..20 {
+                let found = gradient_support(|x| conv.forward(x), 16, output);
+                assert_eq!(
+                    found,
+                    conv.sources(output as isize..output as isize + 1),
+                    "stride {stride}"
+                );
+            }
+        }
+    }
 }

@@ -2,6 +2,8 @@
 //!
 //! Each block looks three taps wide with a dilation that grows from block to block, so that a few blocks see far.
 
+use std::ops::Range;
+
 use burn::module::Module;
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
@@ -36,11 +38,6 @@ impl Resnet1dConfig {
             dilations.reverse();
         }
         dilations
-    }
-
-    /// How many time steps to each side an output depends on.
-    pub fn reach(&self) -> usize {
-        self.dilations().iter().sum()
     }
 
     /// Channels between the two convolutions of a block.
@@ -88,6 +85,12 @@ impl Resnet1d {
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         self.blocks.iter().fold(x, |x, block| block.forward(x))
     }
+
+    /// The part of the input, in time steps, that a part of the output depends on.
+    pub fn sources(&self, output: Range<isize>) -> Range<isize> {
+        let blocks = self.blocks.iter().rev();
+        blocks.fold(output, |needed, block| block.dilated.sources(needed))
+    }
 }
 
 #[cfg(test)]
@@ -110,7 +113,12 @@ mod tests {
         assert_eq!(config(4, None, false).dilations(), [1, 3, 9, 27]);
         assert_eq!(config(3, Some(2), false).dilations(), [1, 3, 1]);
         assert_eq!(config(3, None, true).dilations(), [9, 3, 1]);
-        assert_eq!(config(4, None, true).reach(), 40);
+    }
+
+    #[test]
+    fn sources_add_up_over_the_blocks() {
+        let network = config(4, None, true).init(&Device::flex());
+        assert_eq!(network.sources(100..101), 60..141);
     }
 
     #[test]

@@ -6,13 +6,15 @@
 //! collapse").
 
 use burn::module::Module;
+use burn::tensor::ops::PadMode;
 use burn::tensor::{Device, IndexingUpdateOp, Int, Tensor, TensorData};
 
 use super::draws::Draws;
 use super::metrics::Metrics;
 
-/// Vectors compared with the codebook at a time: bounds the memory of the distance matrix.
-const TILE_ROWS: usize = 4096;
+/// Vectors compared with the codebook at a time. It bounds the memory of the distance matrix, and as every product has
+/// the same shape, a vector's distances have the same bits whatever other vectors it is quantised with.
+const TILE_ROWS: usize = 512;
 
 /// Noise that tells repeated vectors apart has this standard deviation, divided by the root of their width.
 const TILE_NOISE: f32 = 0.01;
@@ -141,6 +143,9 @@ impl Codebook {
         let k = self.k.clone().inner();
         let norms = k.clone().square().sum_dim(1).transpose(); // [1, bins]
         let k = k.transpose(); // [width, bins]
+        let [count, _] = x.dims();
+        let missing = count.next_multiple_of(TILE_ROWS) - count;
+        let x = x.pad([(0, missing), (0, 0)], PadMode::Constant(0.0));
         let tiles = x.split(TILE_ROWS, 0).into_iter().map(|tile| {
             let products = tile.clone().matmul(k.clone()) * 2.0;
             let distances = tile.square().sum_dim(1) - products + norms.clone(); // [tile, bins]
@@ -148,8 +153,8 @@ impl Codebook {
         });
         let (distance, codes): (Vec<_>, Vec<_>) = tiles.unzip();
         Nearest {
-            codes: Tensor::cat(codes, 0).flatten(0, 1),
-            distance: Tensor::cat(distance, 0).flatten(0, 1),
+            codes: Tensor::cat(codes, 0).flatten(0, 1).narrow(0, 0, count),
+            distance: Tensor::cat(distance, 0).flatten(0, 1).narrow(0, 0, count),
         }
     }
 

@@ -1,5 +1,7 @@
 //! Decoders: one vector per code to audio (paper §3.1, appendix B.1). The mirror image of the encoders.
 
+use std::ops::Range;
+
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
@@ -69,5 +71,17 @@ impl Decoder {
             })
         });
         self.out.forward(x)
+    }
+
+    /// The codes that a range of samples depends on. It may reach beyond the codes.
+    pub fn sources(&self, samples: Range<isize>) -> Range<isize> {
+        let needed = self.out.sources(samples);
+        self.level_blocks.iter().fold(needed, |needed, block| {
+            let ups = block.ups.iter().rev();
+            let needed = ups.fold(needed, |needed, up| {
+                up.resnet.sources(up.conv.sources(needed))
+            });
+            block.input.sources(needed)
+        })
     }
 }

@@ -1,5 +1,7 @@
 //! Encoders: audio to one vector per code (paper §3.1, appendix B.1).
 
+use std::ops::Range;
+
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
@@ -64,6 +66,16 @@ impl Encoder {
                 .iter()
                 .fold(x, |x, down| down.resnet.forward(down.conv.forward(x)));
             block.out.forward(x)
+        })
+    }
+
+    /// The samples that a range of codes depends on. It may reach beyond the audio.
+    pub fn sources(&self, codes: Range<isize>) -> Range<isize> {
+        self.level_blocks.iter().rev().fold(codes, |needed, block| {
+            let downs = block.downs.iter().rev();
+            downs.fold(block.out.sources(needed), |needed, down| {
+                down.conv.sources(down.resnet.sources(needed))
+            })
         })
     }
 }

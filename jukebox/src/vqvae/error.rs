@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::audio::AudioError;
+
 /// An error of configuring or using a VQ-VAE.
 #[derive(Debug, Error)]
 pub enum VqVaeError {
@@ -47,6 +49,21 @@ pub enum VqVaeError {
         /// What it has to be.
         constraint: String,
     },
+    /// Codes of another model.
+    #[error(
+        "these codes have {what} {found}, but the model has {expected}; decode them with the model that made them"
+    )]
+    Codes {
+        /// What differs.
+        what: &'static str,
+        /// Of the codes.
+        found: String,
+        /// Of the model.
+        expected: String,
+    },
+    /// Audio cannot be brought to the model's sample rate.
+    #[error(transparent)]
+    Audio(#[from] AudioError),
     /// Codes were asked of a model that was built without a bottleneck.
     #[error(
         "this VQ-VAE was built without a bottleneck (use_bottleneck = false), so it has no codes and no codebook"

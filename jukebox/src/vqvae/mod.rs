@@ -1,8 +1,9 @@
 //! The VQ-VAE: raw audio to three levels of discrete codes and back (paper §3.1).
 //!
-//! Read in this order: `config`, `encoder`, `decoder`, `codebook`, `model`, `losses`.
+//! Read in this order: `config`, `encoder`, `decoder`, `codebook`, `model`, `losses`; `stream` for audio of any length.
 
 mod codebook;
+mod codes;
 mod config;
 mod decoder;
 mod draws;
@@ -12,8 +13,10 @@ mod losses;
 mod metrics;
 mod model;
 mod stft;
+mod stream;
 
 pub use codebook::{Codebook, Quantised};
+pub use codes::Codes;
 pub use config::{Bandwidth, LossConfig, LossFn, SpectralMeasure, StftConfig, VqVaeConfig};
 pub use decoder::Decoder;
 pub use draws::{Draws, SeededDraws};

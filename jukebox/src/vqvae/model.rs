@@ -306,8 +306,18 @@ impl VqVae {
         }
     }
 
+    /// The encoder of `level`, which must exist.
+    pub(super) fn encoder(&self, level: usize) -> &Encoder {
+        &self.encoders[level]
+    }
+
+    /// The decoder of `level`, which must exist.
+    pub(super) fn decoder(&self, level: usize) -> &Decoder {
+        &self.decoders[level]
+    }
+
     /// The codebook of `level`.
-    fn level_block(&self, level: usize) -> Result<&Codebook, VqVaeError> {
+    pub(super) fn level_block(&self, level: usize) -> Result<&Codebook, VqVaeError> {
         let bottleneck = self.bottleneck.as_ref().ok_or(VqVaeError::NoBottleneck)?;
         let levels = self.config.levels;
         let codebook = bottleneck.level_blocks.get(level);
