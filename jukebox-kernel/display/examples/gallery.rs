@@ -2,8 +2,11 @@
 //! `cargo run --release -p jukebox-display --example gallery -- SOUND OUT_DIR`.
 
 use jukebox::audio::Audio;
-use jukebox::inspect::Spectrogram;
-use jukebox_display::{Display, Player, SpectrogramView, Waveform};
+use jukebox::inspect::{CodeUsage, Spectrogram};
+use jukebox::vqvae::Codes;
+use jukebox_display::{
+    CodesRaster, Columns, Display, Player, SpectrogramView, Table, UsageHeatmap, Waveform,
+};
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -22,6 +25,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .slice_seconds(0.0, 12.0);
     let short = audio.slice_seconds(0.0, 4.0);
     let spectrogram = Spectrogram::log_frequency(&audio, 192);
+    let dull = short.resample(5_000)?.resample(22_050)?;
+    let codes = loudness_codes(&audio, 1024);
+    let usage: Vec<CodeUsage> = codes
+        .levels
+        .iter()
+        .map(|level| CodeUsage::from_codes(level, 1024))
+        .collect();
     let muffled = Spectrogram::log_frequency(&audio.resample(5_000)?.resample(22_050)?, 192);
 
     let displays: Vec<(&str, Box<dyn Display>)> = vec![
@@ -50,6 +60,62 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 ("Level 2", &muffled),
                 ("Level 3", &muffled),
             ])),
+        ),
+        (
+            "codes",
+            Box::new(CodesRaster::new(&codes).title("Codes of three levels")),
+        ),
+        (
+            "codes_part",
+            Box::new(CodesRaster::new(&codes).seconds(2.0..2.25)),
+        ),
+        (
+            "usage",
+            Box::new(UsageHeatmap::levels(&usage).title("How the codebooks are used")),
+        ),
+        (
+            "usage_2048",
+            Box::new(UsageHeatmap::new(&CodeUsage::from_codes(
+                &codes.levels[0],
+                2048,
+            ))),
+        ),
+        (
+            "table",
+            Box::new(
+                Table::new([
+                    "level",
+                    "samples a code",
+                    "bits per second",
+                    "ratio",
+                    "convergence",
+                ])
+                .row(("bottom", 8, 27_562, "12.8 ×", "−21.3 dB"))
+                .row(("middle", 32, 6_890, "51.2 ×", "−14.0 dB"))
+                .row(("top", 128, 1_722, "204.8 ×", "−6.9 dB"))
+                .caption("What each level keeps"),
+            ),
+        ),
+        (
+            "columns",
+            Box::new(
+                Columns::new()
+                    .title("Hear what each level loses")
+                    .column("Original", Player::new(&short))
+                    .column("Bottom", Player::new(&short))
+                    .column("Middle", Player::new(&dull))
+                    .column("Top", Player::new(&dull)),
+            ),
+        ),
+        (
+            "grid",
+            Box::new(
+                Columns::new()
+                    .across(2)
+                    .column("Waveform", Waveform::new(&short))
+                    .column("Codes", CodesRaster::new(&codes).seconds(0.0..4.0))
+                    .column("Spectrogram", SpectrogramView::new(&spectrogram)),
+            ),
         ),
     ];
 
@@ -86,4 +152,29 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     );
     std::fs::write(out.join("gallery.html"), page)?;
     Ok(())
+}
+
+/// Stands in for a model: the "code" of a stretch of samples tells how loud and how rough it is.
+fn loudness_codes(audio: &Audio, bins: usize) -> Codes {
+    let samples = audio.mono_samples();
+    let hop_lengths = vec![8, 32, 128];
+    let code = |block: &[f32]| {
+        let loud = block.iter().map(|s| s.abs()).sum::<f32>() / block.len() as f32;
+        let rough = block.windows(2).map(|w| (w[1] - w[0]).abs()).sum::<f32>() / block.len() as f32;
+        let place = (loud * 2.0).sqrt() * 0.7 + (rough * 20.0).sqrt() * 0.3;
+        ((place.min(1.0) * (bins - 1) as f32) as u32).min(bins as u32 - 1)
+    };
+    let padded = samples.len().div_ceil(128) * 128;
+    let mut whole = samples.clone();
+    whole.resize(padded, 0.0);
+    Codes {
+        levels: hop_lengths
+            .iter()
+            .map(|hop| whole.chunks(*hop).map(code).collect())
+            .collect(),
+        hop_lengths,
+        bins,
+        sample_rate: audio.sample_rate,
+        frames: samples.len(),
+    }
 }

@@ -7,11 +7,11 @@
 
 use crate::html;
 use crate::mime::MimeBundle;
-use crate::raster::{Placed, Rgba};
+use crate::paper;
+use crate::raster::Placed;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::{FontStyle, RGBAColor, register_font};
-use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Once;
 
@@ -37,6 +37,8 @@ impl<E: std::error::Error + Send + Sync> From<DrawingAreaErrorKind<E>> for Drawi
     }
 }
 
+/// CSS pixels that the words round a picture have at least.
+const LEAST_WIDTH: u32 = 480;
 /// Figure pixels on a side, at most.
 const LARGEST_SIDE: u32 = 8192;
 
@@ -47,17 +49,15 @@ pub(crate) struct Ink {
     pub text: RGBColor,
     /// What the picture is about: the waveform.
     pub accent: RGBColor,
+    /// What the backend takes as the size of a text of one pixel per em.
+    pub text_size: f64,
 }
 
-/// Stand for `currentColor` and for the theme's accent while an SVG is being drawn.
+/// Reserved colours that stand for `currentColor` and for the theme's accent while an SVG is being drawn.
 const THEME: Ink = Ink {
     text: RGBColor(1, 1, 1),
     accent: RGBColor(1, 1, 2),
-};
-/// On white paper.
-const PAPER: Ink = Ink {
-    text: RGBColor(34, 34, 34),
-    accent: RGBColor(25, 118, 210),
+    text_size: 1.24, // the SVG backend divides by this
 };
 
 impl Ink {
@@ -68,8 +68,7 @@ impl Ink {
 
     /// The style of a text of `size` CSS pixels.
     pub(crate) fn label(&self, size: u32) -> TextStyle<'static> {
-        // plotters counts a font's size from its lowest to its highest point: 1.24 em.
-        ("sans-serif", f64::from(size * DENSITY) * 1.24)
+        ("sans-serif", f64::from(size * DENSITY) * self.text_size)
             .into_font()
             .color(&self.text.mix(0.85))
     }
@@ -92,7 +91,7 @@ pub(crate) trait Drawing {
 }
 
 /// Width and height in figure pixels.
-fn pixels(drawing: &impl Drawing) -> Result<(u32, u32), DrawingError> {
+pub(crate) fn pixels(drawing: &impl Drawing) -> Result<(u32, u32), DrawingError> {
     let (width, height) = drawing.size();
     let (width, height) = (
         width.saturating_mul(DENSITY),
@@ -175,73 +174,6 @@ fn in_theme_colours(plotted: &str) -> String {
     themed
 }
 
-/// The drawing as a PNG file on white paper.
-pub(crate) fn png(drawing: &impl Drawing) -> Result<Vec<u8>, DrawingError> {
-    register_carried_font();
-    let (width, height) = pixels(drawing)?;
-    let mut rgb = vec![255; (width * height * 3) as usize];
-    let placed = {
-        let root = BitMapBackend::with_buffer(&mut rgb, (width, height)).into_drawing_area();
-        let placed = drawing.draw(&root, &PAPER)?;
-        root.present()?;
-        placed
-    };
-    for p in &placed {
-        blend(&mut rgb, (width as i32, height as i32), p);
-    }
-    encode(&rgb, width, height)
-}
-
-/// Lays a bitmap on an RGB picture, enlarged to its place, nearest pixel.
-fn blend(rgb: &mut [u8], (width, height): (i32, i32), placed: &Placed) {
-    for y in placed.y.max(0)..(placed.y + placed.height).min(height) {
-        for x in placed.x.max(0)..(placed.x + placed.width).min(width) {
-            let u = (f64::from(x - placed.x) + 0.5) / f64::from(placed.width);
-            let v = (f64::from(y - placed.y) + 0.5) / f64::from(placed.height);
-            let [r, g, b, opacity]: Rgba = placed.raster.at(u, v);
-            let at = ((y * width + x) * 3) as usize;
-            for (under, over) in rgb[at..at + 3].iter_mut().zip([r, g, b]) {
-                let mixed = u32::from(over) * u32::from(opacity)
-                    + u32::from(*under) * (255 - u32::from(opacity));
-                *under = (mixed / 255) as u8;
-            }
-        }
-    }
-}
-
-/// RGB pixels as a PNG file: with a palette when 256 colours suffice, which is less than half as large.
-fn encode(rgb: &[u8], width: u32, height: u32) -> Result<Vec<u8>, DrawingError> {
-    let (pixels, _) = rgb.as_chunks::<3>();
-    let mut index_of = HashMap::new();
-    let mut palette = Vec::new();
-    let mut indices = Vec::with_capacity(pixels.len());
-    for pixel in pixels {
-        let index = *index_of.entry(*pixel).or_insert_with(|| {
-            palette.extend_from_slice(pixel);
-            palette.len() / 3 - 1
-        });
-        let Ok(index) = u8::try_from(index) else {
-            break;
-        };
-        indices.push(index);
-    }
-
-    let mut file = Vec::new();
-    let mut encoder = png::Encoder::new(&mut file, width, height);
-    encoder.set_depth(png::BitDepth::Eight);
-    let fits = indices.len() == pixels.len();
-    if fits {
-        encoder.set_color(png::ColorType::Indexed);
-        encoder.set_palette(palette);
-    } else {
-        encoder.set_color(png::ColorType::Rgb);
-    }
-    let mut writer = encoder.write_header()?;
-    writer.write_image_data(if fits { &indices } else { rgb })?;
-    writer.finish()?;
-    Ok(file)
-}
-
 /// The bundle of a display that is one picture and a caption.
 pub(crate) struct Chart<'a, D> {
     pub drawing: &'a D,
@@ -283,34 +215,29 @@ impl<'a, D: Drawing> Chart<'a, D> {
     }
 
     fn try_bundle(&self) -> Result<MimeBundle, DrawingError> {
-        let size = self.drawing.size();
-        let still = png(self.drawing)?;
+        let still = paper::still(self.drawing)?;
         let label = format!("role=\"img\" aria-label=\"{}\"", html::escape(self.alt));
         let picture = svg(self.drawing, &label, self.overlay)?;
-        let body = format!(
-            "{picture}{}{}",
-            html::still(&still, size, self.alt),
-            self.extra
-        );
+        let body = format!("{picture}{}{}", still.html(self.alt), self.extra);
         let page = html::Figure {
             id: &html::unique_id(),
             kind: self.kind,
             title: self.title,
             note: self.note,
-            width: size.0,
+            width: self.drawing.size().0.max(LEAST_WIDTH),
             body: &body,
             style: self.style,
             script: self.script,
         };
         Ok(MimeBundle::text(self.alt)
             .with_html(page.html(), self.alt)
-            .with_png(&still, size, self.alt))
+            .with_png(&still.png, still.size, self.alt))
     }
 }
 
 /// The bitmap backend draws text with this font, so that pictures need no font of the system.
 /// DejaVu Sans, Latin letters only; its licence lies beside it.
-fn register_carried_font() {
+pub(crate) fn register_carried_font() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         // A failure shows up as a drawing error ("font not available") when text is drawn.

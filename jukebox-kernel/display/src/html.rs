@@ -79,21 +79,19 @@ impl Figure<'_> {
     }
 }
 
+/// Data for a figure's script.
+pub(crate) fn data(value: &serde_json::Value) -> String {
+    // A "<" could end the script element; in JSON it occurs only inside strings, where it can be written as a number.
+    let json = value.to_string().replace('<', "\\u003c");
+    format!("<script type=\"application/json\" class=\"jb-data\">{json}</script>")
+}
+
 fn optional(open: &str, content: &str, close: &str) -> String {
     if content.is_empty() {
         String::new()
     } else {
         format!("{open}{content}{close}")
     }
-}
-
-/// The still picture that stands in where the drawing is removed.
-pub(crate) fn still(png: &[u8], (width, height): (u32, u32), alt: &str) -> String {
-    let uri = crate::mime::data_uri("image/png", png);
-    format!(
-        "<img class=\"jb-still\" src=\"{uri}\" width=\"{width}\" height=\"{height}\" alt=\"{}\"/>",
-        escape(alt)
-    )
 }
 
 #[cfg(test)]
@@ -106,6 +104,23 @@ mod tests {
         assert_eq!(
             escape(text),
             "&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt; &amp; &quot; "
+        );
+    }
+
+    #[test]
+    fn data_cannot_leave_its_element() {
+        let value = serde_json::json!({ "name": "</script><b>" });
+        let element = data(&value);
+        let json = element
+            .split_once('>')
+            .unwrap()
+            .1
+            .strip_suffix("</script>")
+            .unwrap();
+        assert!(!json.contains('<'));
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(json).unwrap(),
+            value
         );
     }
 

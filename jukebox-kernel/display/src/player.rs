@@ -1,10 +1,10 @@
 //! The player: a waveform with a playhead over the browser's own audio element.
 
-use crate::drawing::{DENSITY, Drawing, DrawingError, Ink, png, svg};
+use crate::drawing::{DENSITY, Drawing, DrawingError, Ink, svg};
 use crate::mime::{Display, MimeBundle, data_uri};
 use crate::raster::Placed;
 use crate::waveform::{COLUMNS, outline, peak};
-use crate::{html, units};
+use crate::{html, paper, units};
 use jukebox::audio::{Audio, WavFormat};
 use jukebox::inspect::Envelope;
 use plotters::coord::Shift;
@@ -171,7 +171,7 @@ impl Player {
     fn try_bundle(&self) -> Result<MimeBundle, DrawingError> {
         let sentence = self.sentence();
         let size = self.size();
-        let still = png(self)?;
+        let still = paper::still(self)?;
         let attributes = format!(
             "role=\"img\" aria-label=\"Waveform\" data-seconds=\"{}\" data-lm-suppress-shortcuts=\"true\" \
              preserveAspectRatio=\"none\"",
@@ -180,7 +180,7 @@ impl Player {
         let picture = svg(self, &attributes, &playhead(size))?;
         let body = format!(
             "{picture}{}{}",
-            html::still(&still, size, &sentence),
+            still.html(&sentence),
             self.element(&sentence)
         );
         let mut note = format!(
@@ -215,7 +215,7 @@ impl Player {
         }
         Ok(MimeBundle::text(plain)
             .with_html(page.html(), &sentence)
-            .with_png(&still, size, &sentence))
+            .with_png(&still.png, still.size, &sentence))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::drawing::DENSITY;
 use crate::mime::Display;
+use crate::paper::MARGIN;
 use crate::raster::tests::decode;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use std::collections::HashSet;
@@ -37,6 +38,7 @@ pub(crate) fn check_bundle(display: &impl Display, size: (u32, u32)) -> String {
         assert!(!alt.is_empty() && plain.starts_with(alt), "{mime}: {alt}");
     }
 
+    let size = (size.0 + 2 * MARGIN, size.1 + 2 * MARGIN);
     let png = STANDARD.decode(bundle.get("image/png").unwrap()).unwrap();
     let (width, height, pixels) = decode(&png);
     assert_eq!(

@@ -10,12 +10,18 @@ pub(crate) fn fixed(value: f64, decimals: usize) -> String {
     }
 }
 
-/// A count with thin-space groups of three, as in "13 125".
+/// A count in a sentence: groups of three from five digits on, as in "1024" and "13 125".
 pub(crate) fn grouped(count: u64) -> String {
-    let digits = count.to_string();
-    if digits.len() <= 4 {
-        return digits;
+    if count < 10_000 {
+        count.to_string()
+    } else {
+        in_thousands(count)
     }
+}
+
+/// A count in a column of counts: groups of three throughout, as in "1 024".
+pub(crate) fn in_thousands(count: u64) -> String {
+    let digits = count.to_string();
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {
         if place > 0 && (digits.len() - place).is_multiple_of(3) {
@@ -35,6 +41,18 @@ pub(crate) fn seconds(value: f64) -> String {
     } else {
         let whole = value.round() as u64;
         format!("{} min {:02} s", whole / 60, whole % 60)
+    }
+}
+
+/// A short time: "5.8 ms", "93 ms", "1.2 s".
+pub(crate) fn short_time(seconds: f64) -> String {
+    let milli = seconds * 1000.0;
+    if milli < 10.0 {
+        format!("{} ms", fixed(milli, 1))
+    } else if milli < 1000.0 {
+        format!("{} ms", fixed(milli, 0))
+    } else {
+        format!("{} s", fixed(seconds, 1))
     }
 }
 
@@ -113,10 +131,15 @@ mod tests {
             (grouped(1024), "1024"),
             (grouped(13125), "13\u{a0}125"),
             (grouped(1234567), "1\u{a0}234\u{a0}567"),
+            (in_thousands(1024), "1\u{a0}024"),
+            (in_thousands(999), "999"),
             (seconds(0.25), "0.25 s"),
             (seconds(12.34), "12.3 s"),
             (seconds(59.97), "1 min 00 s"),
             (seconds(185.0), "3 min 05 s"),
+            (short_time(0.0058), "5.8 ms"),
+            (short_time(0.0928), "93 ms"),
+            (short_time(1.25), "1.2 s"),
             (hertz_tick(200.0), "200"),
             (hertz_tick(5000.0), "5k"),
             (channels(2), "stereo"),
