@@ -41,13 +41,6 @@ pub enum AudioError {
         channels: usize,
     },
 
-    #[error("{path}: cannot move to frame {frame}: {reason}; read the file from its start instead")]
-    Seek {
-        path: PathBuf,
-        frame: u64,
-        reason: String,
-    },
-
     #[error(
         "cannot resample from {from} Hz to {to} Hz: {reason}; rates from 1 to 768000 Hz are possible"
     )]

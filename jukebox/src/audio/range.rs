@@ -11,7 +11,7 @@ use super::{Audio, AudioError, AudioReader};
 /// shorter, and empty past the end. The samples equal those of [`Audio::read`].
 ///
 /// # Errors
-/// As [`Audio::read`] for opening; a damaged index that cannot be moved in.
+/// As [`AudioReader::open`].
 pub fn read_range(path: impl AsRef<Path>, from: u64, frames: usize) -> Result<Audio, AudioError> {
     let mut reader = AudioReader::open(path)?;
     range_of(&mut reader, from, frames)
@@ -62,11 +62,6 @@ fn range_of(reader: &mut AudioReader, from: u64, frames: usize) -> Result<Audio,
     let (sample_rate, channels) = (reader.sample_rate(), reader.channels());
     reader.seek(from)?;
     let mut samples = Vec::new();
-    // A damaged index may have led past the wanted place: what lies between is unknown, so silence.
-    let gap = usize::try_from(reader.position().saturating_sub(from))
-        .unwrap_or(usize::MAX)
-        .min(frames);
-    samples.resize(gap * channels, 0.0);
     while samples.len() < frames * channels {
         let Some(block) = reader.next_block()? else {
             break;

@@ -12,7 +12,9 @@ use ndarray::Array2;
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::errors::Error as DecodeError;
 use symphonia::core::formats::probe::Hint;
-use symphonia::core::formats::well_known::FORMAT_ID_ADTS;
+use symphonia::core::formats::well_known::{
+    FORMAT_ID_ADTS, FORMAT_ID_ISOMP4, FORMAT_ID_MP3, FORMAT_ID_WAVE,
+};
 use symphonia::core::formats::{FormatOptions, FormatReader, SeekMode, SeekTo, Track, TrackType};
 use symphonia::core::io::MediaSourceStream;
 use symphonia::core::meta::MetadataOptions;
@@ -37,7 +39,7 @@ const MAX_PACKET_SILENCE: u64 = 16_384;
 /// What a file says about itself, without decoding it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AudioInfo {
-    /// Length in frames (samples per channel). mp3 and raw aac files without an index only allow an estimate.
+    /// Length in frames (samples per channel).
     pub frames: u64,
     /// Frames per second, in Hz.
     pub sample_rate: u32,
@@ -125,8 +127,12 @@ pub struct AudioReader {
     announced: Option<u64>,
     /// Whether the announced length is a guess from the bit rate.
     estimated: bool,
+    /// Whether the last packet may hold more than the announced length, which the decoder does not cut.
+    padded: bool,
     /// Whether a packet's timestamp counts frames, so that seeking can be exact.
     counts_frames: bool,
+    /// Bytes and frames of the first packet of a wav file: all packets have that proportion.
+    first_packet: Option<(u64, u64)>,
     /// Frame at which the next block begins.
     position: u64,
     /// Frames to drop before the next block, after a seek.
@@ -187,7 +193,6 @@ impl AudioReader {
                 "it states a sample rate of {sample_rate} Hz"
             )));
         }
-        let decoder = make_decoder(params).map_err(|error| unreadable(&error))?;
         let counts_frames = track
             .time_base
             .is_some_and(|base| base.numer.get() == 1 && base.denom.get() == sample_rate);
@@ -196,7 +201,14 @@ impl AudioReader {
             .duration
             .filter(|_| counts_frames)
             .map(|duration| duration.get()));
-        let estimated = format.format_info().format == FORMAT_ID_ADTS;
+        // An mp3 file without a header of its own tells its length no more than a bare aac stream.
+        let estimated = match format.format_info().format {
+            FORMAT_ID_ADTS => true,
+            FORMAT_ID_MP3 => track.delay.is_none() && track.padding.is_none(),
+            _ => false,
+        };
+        let decoder = make_decoder(params, !estimated).map_err(|error| unreadable(&error))?;
+        let padded = format.format_info().format == FORMAT_ID_ISOMP4;
 
         let mut reader = AudioReader {
             path,
@@ -207,7 +219,9 @@ impl AudioReader {
             channels: 0,
             announced,
             estimated,
+            padded,
             counts_frames,
+            first_packet: None,
             position: 0,
             skip: 0,
             block: Vec::new(),
@@ -271,66 +285,67 @@ impl AudioReader {
             let frames = (self.block.len() / self.channels) as u64;
             let skipped = self.skip.min(frames);
             self.skip -= skipped;
-            if skipped < frames {
-                self.position += frames - skipped;
-                return Ok(Some(&self.block[skipped as usize * self.channels..]));
+            let mut kept = frames - skipped;
+            if let Some(announced) = self.announced.filter(|_| self.padded) {
+                kept = kept.min(announced.saturating_sub(self.position));
+            }
+            if kept > 0 {
+                self.position += kept;
+                let samples =
+                    skipped as usize * self.channels..(skipped + kept) as usize * self.channels;
+                return Ok(Some(&self.block[samples]));
             }
         }
     }
 
-    /// Moves so that the next block begins at `frame`, to the sample: decoding from there gives the same samples as
-    /// decoding from the start. Past the end, the next block is `None`.
+    /// Moves so that the next block begins at `frame`, to the sample: decoding from there gives the samples that decoding
+    /// from the start gives (aac: up to the noise that its decoder draws). Past the end, the next block is `None`.
     ///
     /// # Errors
-    /// The file cannot be moved in (damaged index, no index).
+    /// The file cannot be opened any more.
     pub fn seek(&mut self, frame: u64) -> Result<(), AudioError> {
-        if frame == self.position && self.skip == 0 {
+        if frame == self.position && !self.ended {
             return Ok(());
         }
-        let seek_error = |reason: DecodeError, path: &Path| AudioError::Seek {
-            path: path.into(),
-            frame,
-            reason: reason.to_string(),
-        };
-        // Without frame-counting timestamps only the start is a place that is known exactly.
-        let from = if self.counts_frames {
-            frame.saturating_sub(PREROLL)
-        } else {
-            0
-        };
-        if from == 0 {
-            // Reopening is exact for every format, including encoder delays before frame 0.
-            let announced = self.announced;
-            *self = AudioReader::open(&self.path)?;
-            self.announced = announced;
-            self.skip = frame;
-            self.position = frame;
-            return Ok(());
-        }
-        if self.announced.is_some_and(|announced| frame >= announced) {
+        if self
+            .announced
+            .is_some_and(|announced| frame >= announced && !self.estimated)
+        {
             self.ended = true;
             return Ok(());
         }
+        if self.seek_packet(frame).is_none() {
+            // Decoding from the start is exact for every format, and works without an index too.
+            *self = AudioReader::open(&self.path)?;
+            self.skip = frame;
+            self.position = frame;
+        }
+        Ok(())
+    }
+
+    /// Seeks by packets and decodes the first; `None` where that is not possible or not exact.
+    fn seek_packet(&mut self, frame: u64) -> Option<()> {
+        // Below two prerolls, encoder delays before frame 0 would come in; without timestamps that count frames, only
+        // the start is a place that is known exactly.
+        let from = frame
+            .checked_sub(PREROLL)
+            .filter(|&from| from >= PREROLL && self.counts_frames)?;
         let to = SeekTo::Timestamp {
-            ts: Timestamp::new(from as i64),
+            ts: Timestamp::new(i64::try_from(from).ok()?),
             track_id: self.track_id,
         };
-        self.format
-            .seek(SeekMode::Accurate, to)
-            .map_err(|error| seek_error(error, &self.path))?;
+        self.format.seek(SeekMode::Accurate, to).ok()?;
         self.decoder.reset();
         (self.pending, self.ended) = (false, false);
 
-        // Where the decoder really begins is known from the first packet that gives sound.
+        // Packets lost before the wanted frame are not missed.
         let damage = self.damage.clone();
-        let Some(start) = self.decode_block() else {
-            return Ok(());
-        };
-        self.damage = damage; // the packets before the wanted frame are not missed
+        let start = self.decode_block().filter(|&start| start <= frame)?;
+        self.damage = damage;
         self.pending = true;
-        self.skip = frame.saturating_sub(start);
-        self.position = frame.max(start);
-        Ok(())
+        self.skip = frame - start;
+        self.position = frame;
+        Some(())
     }
 
     /// Decodes packets until one gives sound, into `block`; returns the frame at which that begins. Ends the stream at its
@@ -362,6 +377,11 @@ impl AudioReader {
             };
             self.decode_packet(&packet);
             if !self.block.is_empty() {
+                if self.first_packet.is_none() && self.format.format_info().format == FORMAT_ID_WAVE
+                {
+                    let frames = self.block.len() / self.channels;
+                    self.first_packet = Some((packet.data.len() as u64, frames as u64));
+                }
                 let start = packet
                     .pts
                     .get()
@@ -415,8 +435,11 @@ impl AudioReader {
             .default_track(TrackType::Audio)
             .and_then(|track| {
                 let params = audio_params(track)?;
-                (params.sample_rate == Some(self.sample_rate))
-                    .then(|| make_decoder(params).ok().map(|decoder| (track.id, decoder)))?
+                (params.sample_rate == Some(self.sample_rate)).then(|| {
+                    make_decoder(params, !self.estimated)
+                        .ok()
+                        .map(|decoder| (track.id, decoder))
+                })?
             });
         match next {
             Some((track_id, decoder)) => (self.track_id, self.decoder) = (track_id, decoder),
@@ -439,14 +462,15 @@ impl AudioReader {
     }
 }
 
-/// Length, rate and channels of a file, without decoding it; where its header does not state a length, its packets are counted.
+/// Length, rate and channels of a file, without decoding it. Where no header states the length (some mp3, bare aac), the
+/// packets are counted.
 ///
 /// # Errors
 /// As [`AudioReader::open`].
 pub fn probe(path: impl AsRef<Path>) -> Result<AudioInfo, AudioError> {
-    let mut reader = AudioReader::open(&path)?;
+    let mut reader = AudioReader::open(path)?;
     let frames = match reader.announced {
-        Some(frames) if frames > 0 && frames <= plausible_frames(&path, &reader) => frames,
+        Some(frames) if !reader.estimated && (1..=reader.most_frames()).contains(&frames) => frames,
         _ => reader.count_frames(),
     };
     Ok(AudioInfo {
@@ -456,34 +480,39 @@ pub fn probe(path: impl AsRef<Path>) -> Result<AudioInfo, AudioError> {
     })
 }
 
-/// The most frames that a file of this size can hold. Only plain samples (wav) have a fixed size; their header's claim is
-/// checked against the file, since a recorder that was cut off leaves any number there.
-fn plausible_frames(path: impl AsRef<Path>, reader: &AudioReader) -> u64 {
-    let bits = reader
-        .decoder
-        .codec_params()
-        .bits_per_coded_sample
-        .unwrap_or(0);
-    let plain = reader.decoder.codec_info().short_name.starts_with("pcm");
-    match std::fs::metadata(path) {
-        Ok(metadata) if plain && bits > 0 => {
-            metadata.len() * 8 / (u64::from(bits) * reader.channels as u64)
+impl AudioReader {
+    /// The most frames that a file of this size can hold. Only in wav files have frames a fixed size; there, a recorder
+    /// that was cut off leaves any length in the header.
+    fn most_frames(&self) -> u64 {
+        match (self.first_packet, std::fs::metadata(&self.path)) {
+            (Some((bytes, frames)), Ok(metadata)) => scale(metadata.len(), frames, bytes),
+            _ => u64::MAX,
         }
-        _ => u64::MAX,
+    }
+
+    /// Counts the frames of all packets, without decoding any but the first.
+    fn count_frames(&mut self) -> u64 {
+        let first = (self.block.len() / self.channels) as u64;
+        let mut total = first;
+        while let Ok(Some(packet)) = self.format.next_packet() {
+            if packet.track_id == self.track_id {
+                total = total.saturating_add(match self.first_packet {
+                    // The last packet of a wav file may claim frames that are not there.
+                    Some((bytes, frames)) => scale(packet.data.len() as u64, frames, bytes),
+                    // All packets of mp3 and aac hold as many frames. (symphonia takes what lies beyond its estimate of
+                    // the whole length from the packets' durations.)
+                    None if self.estimated => first,
+                    None => packet.dur.get(),
+                });
+            }
+        }
+        total
     }
 }
 
-impl AudioReader {
-    /// Counts the frames of all packets from the start, without decoding.
-    fn count_frames(&mut self) -> u64 {
-        let mut frames = (self.block.len() / self.channels) as u64;
-        while let Ok(Some(packet)) = self.format.next_packet() {
-            if packet.track_id == self.track_id {
-                frames = frames.saturating_add(packet.dur.get());
-            }
-        }
-        frames
-    }
+/// `value · numerator / denominator`, rounded down.
+fn scale(value: u64, numerator: u64, denominator: u64) -> u64 {
+    (u128::from(value) * u128::from(numerator) / u128::from(denominator.max(1))) as u64
 }
 
 /// Reads a whole file of at most `max_samples` samples over all channels.
@@ -519,6 +548,15 @@ fn audio_params(track: &Track) -> Option<&AudioCodecParameters> {
     track.codec_params.as_ref()?.audio()
 }
 
-fn make_decoder(params: &AudioCodecParameters) -> Result<Box<dyn AudioDecoder>, DecodeError> {
-    symphonia::default::get_codecs().make_audio_decoder(params, &AudioDecoderOptions::default())
+/// `trim`: cut what encoders add before and after the sound. With a length that is only estimated, symphonia would cut
+/// the sound where the estimate ends.
+fn make_decoder(
+    params: &AudioCodecParameters,
+    trim: bool,
+) -> Result<Box<dyn AudioDecoder>, DecodeError> {
+    let options = AudioDecoderOptions::default().gapless(trim);
+    symphonia::default::get_codecs().make_audio_decoder(params, &options)
 }
+
+#[cfg(test)]
+mod tests;
