@@ -87,6 +87,7 @@ impl Stft {
     /// # Errors
     /// An invalid setting; a signal of `n_fft / 2` samples or fewer, which cannot be mirrored.
     pub fn magnitude(&self, signal: &[f32]) -> Result<Array2<f32>, AudioError> {
+        self.validate()?;
         let mut magnitudes = Array2::zeros((self.bins(), self.frames(signal.len())));
         let mut column = 0;
         self.for_each_frame(&[signal], |frame| {
@@ -100,14 +101,12 @@ impl Stft {
         Ok(magnitudes)
     }
 
-    /// Calls `visit` with the magnitudes `[signal][bin]` of each frame in turn, for signals of one length, so that long
-    /// signals need no memory for their whole spectra.
+    /// Calls `visit` with the magnitudes `[signal][bin]` of each frame in turn, so that long signals need no memory for
+    /// their whole spectra. Signals longer than the first are cut to its length, shorter ones are an error.
     ///
     /// # Errors
     /// As [`Stft::magnitude`].
     ///
-    /// # Panics
-    /// Never: signals longer than the first are cut, shorter ones are an error.
     pub fn for_each_frame(
         &self,
         signals: &[&[f32]],
@@ -296,4 +295,204 @@ fn triangle(
         side.max(0.0)
     };
     (first.min(last_bin), (first..=last).map(weight).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    fn noise(samples: usize, seed: u64) -> Vec<f32> {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        (0..samples).map(|_| rng.random_range(-1.0..1.0)).collect()
+    }
+
+    /// One frame by the definition: the signal mirrored without its end sample, the window in the middle of `n_fft`.
+    fn direct(signal: &[f32], stft: &Stft, bin: usize, frame: usize) -> f64 {
+        let mirrored = |t: isize| {
+            let (last, mut t) = (signal.len() as isize - 1, t);
+            if t < 0 {
+                t = -t;
+            }
+            if t > last {
+                t = 2 * last - t;
+            }
+            f64::from(signal[t as usize])
+        };
+        let tau = std::f64::consts::TAU;
+        let left = (stft.n_fft - stft.window) / 2;
+        let (mut re, mut im) = (0.0, 0.0);
+        for n in left..left + stft.window {
+            let window = 0.5 - 0.5 * (tau * (n - left) as f64 / stft.window as f64).cos();
+            let t = (frame * stft.hop + n) as isize - (stft.n_fft / 2) as isize;
+            let phase = tau * (bin * n) as f64 / stft.n_fft as f64;
+            re += window * mirrored(t) * phase.cos();
+            im -= window * mirrored(t) * phase.sin();
+        }
+        re.hypot(im)
+    }
+
+    #[test]
+    fn magnitudes_follow_the_definition() {
+        let stfts = [
+            Stft {
+                n_fft: 64,
+                hop: 10,
+                window: 64,
+            },
+            Stft {
+                n_fft: 64,
+                hop: 16,
+                window: 37,
+            },
+            Stft {
+                n_fft: 50,
+                hop: 7,
+                window: 20,
+            },
+        ];
+        for stft in stfts {
+            for samples in [33, 64, 100, 161] {
+                let signal = noise(samples, 1);
+                let magnitude = stft.magnitude(&signal).unwrap();
+                assert_eq!(
+                    magnitude.dim(),
+                    (stft.n_fft / 2 + 1, samples / stft.hop + 1)
+                );
+                for ((bin, frame), &found) in magnitude.indexed_iter() {
+                    let expected = direct(&signal, &stft, bin, frame);
+                    assert!(
+                        (f64::from(found) - expected).abs() < 1e-5,
+                        "{stft:?} bin {bin} frame {frame}: {found} {expected}"
+                    );
+                }
+            }
+        }
+    }
+
+    /// Values that torch gave for a pair of signals; f32 sums over a million magnitudes leave five digits.
+    #[test]
+    fn spectral_convergence_is_that_of_the_reference() {
+        let bytes = std::fs::read(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../tests/fixtures/vqvae_3level/io.safetensors"
+        ))
+        .unwrap();
+        let fixture = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        let values = |name: &str| -> Vec<f32> {
+            fixture
+                .tensor(name)
+                .unwrap()
+                .data()
+                .chunks_exact(4)
+                .map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()))
+                .collect()
+        };
+        let (x, y) = (values("x"), values("forward.x_out"));
+        let (convergence, loss) = (values("spectral_convergence"), values("spectral_loss"));
+        let samples = x.len() / 2; // two signals, [2, time, 1]
+        for (n, (x, y)) in x.chunks(samples).zip(y.chunks(samples)).enumerate() {
+            let found = spectral_convergence(x, y).unwrap();
+            assert!(
+                (found / f64::from(convergence[n]) - 1.0).abs() < 1e-5,
+                "{found} instead of {}",
+                convergence[n]
+            );
+
+            let difference =
+                Stft::default().magnitude(x).unwrap() - Stft::default().magnitude(y).unwrap();
+            let norm = difference.mapv(|d| f64::from(d).powi(2)).sum().sqrt();
+            assert!(
+                (norm / f64::from(loss[n]) - 1.0).abs() < 1e-5,
+                "{norm} instead of {}",
+                loss[n]
+            );
+        }
+    }
+
+    #[test]
+    fn convergence_of_scaled_and_silent_signals() {
+        let x = noise(5000, 3);
+        let half: Vec<f32> = x.iter().map(|x| x / 2.0).collect();
+        assert!((spectral_convergence(&x, &half).unwrap() - 0.5).abs() < 1e-6);
+        assert_eq!(spectral_convergence(&x, &x).unwrap(), 0.0);
+        assert!((spectral_convergence(&x, &[0.0; 5000]).unwrap() - 1.0).abs() < 1e-9);
+        assert_eq!(spectral_convergence(&[0.0; 5000], &x).unwrap(), 0.0);
+    }
+
+    #[test]
+    fn impossible_settings_and_short_signals_are_errors() {
+        let stft = Stft::default();
+        let error = stft.magnitude(&[0.0; 1024]).unwrap_err().to_string();
+        assert!(
+            error.contains("1024 samples are too few") && error.contains("at least 1025"),
+            "{error}"
+        );
+        assert!(stft.magnitude(&[0.0; 1025]).is_ok());
+        assert!(spectral_convergence(&[0.0; 3000], &[0.0; 2000]).is_err());
+        for (stft, field) in [
+            (
+                Stft {
+                    n_fft: 5,
+                    hop: 1,
+                    window: 2,
+                },
+                "n_fft is 5",
+            ),
+            (
+                Stft {
+                    n_fft: 8,
+                    hop: 0,
+                    window: 2,
+                },
+                "hop is 0",
+            ),
+            (
+                Stft {
+                    n_fft: 8,
+                    hop: 1,
+                    window: 9,
+                },
+                "window is 9",
+            ),
+        ] {
+            let error = stft.magnitude(&[0.0; 100]).unwrap_err().to_string();
+            assert!(error.contains(field), "{error}");
+        }
+    }
+
+    #[test]
+    fn bands_share_every_bin_between_two() {
+        for bands in [
+            Bands::mel(40, 22_050, 2048),
+            Bands::log_frequency(40, 500.0, 22_050, 2048),
+        ] {
+            assert!(bands.hz.is_sorted() && bands.hz.len() == 40);
+            // A rising and a falling side add up to one between the first centre and the last.
+            let sum_at = |bin: usize| -> f32 {
+                let mut magnitudes = vec![0.0; 1025];
+                magnitudes[bin] = 1.0;
+                bands.power(&magnitudes).iter().sum()
+            };
+            let bin = |hz: f32| (hz / (22_050.0 / 2048.0)) as usize;
+            for bin in bin(1000.0)..bin(bands.hz[39]) {
+                assert!(
+                    (sum_at(bin) - 1.0).abs() < 0.05,
+                    "bin {bin}: {}",
+                    sum_at(bin)
+                );
+            }
+        }
+        // mel: 1000 Hz is 1000 mel by definition.
+        let mel = |hz: f32| 2595.0 * (1.0 + hz / 700.0).log10();
+        let hz = Bands::mel(10, 22_050, 2048).hz;
+        let steps: Vec<f32> = hz.windows(2).map(|hz| mel(hz[1]) - mel(hz[0])).collect();
+        assert!(
+            steps.iter().all(|step| (step - steps[0]).abs() < 0.1),
+            "{steps:?}"
+        );
+        assert!((mel(1000.0) - 1000.0).abs() < 0.1);
+    }
 }

@@ -131,3 +131,120 @@ fn into_io(error: hound::Error) -> std::io::Error {
         other => std::io::Error::other(other),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array2;
+
+    use super::*;
+
+    fn stereo() -> Audio {
+        let sample = |(t, c): (usize, usize)| ((t * (c + 2)) % 200) as f32 / 100.0 - 1.0;
+        Audio {
+            samples: Array2::from_shape_fn((1000, 2), sample),
+            sample_rate: 22_050,
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.wav");
+        stereo().write_wav(&path, WavFormat::Float32).unwrap();
+        assert_eq!(Audio::read(&path).unwrap(), stereo());
+
+        stereo().write_wav(&path, WavFormat::Pcm16).unwrap();
+        let read = Audio::read(&path).unwrap();
+        let error =
+            (&read.samples - &stereo().samples).fold(0.0f32, |max, error| max.max(error.abs()));
+        assert!(error <= 0.5 / 32_768.0, "{error}");
+        // A 16-bit file written again is the same file.
+        assert_eq!(
+            read.wav_bytes(WavFormat::Pcm16),
+            std::fs::read(&path).unwrap()
+        );
+        assert_eq!(
+            std::fs::read_dir(folder.path()).unwrap().count(),
+            1,
+            "no temporary file is left"
+        );
+    }
+
+    #[test]
+    fn too_loud_samples_are_clipped() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("loud.wav");
+        Audio::from_mono(vec![1.5, 1.0, -1.0, -9.0, f32::NAN], 8000)
+            .write_wav(&path, WavFormat::Pcm16)
+            .unwrap();
+        assert_eq!(
+            Audio::read(&path).unwrap().mono_samples(),
+            [32_767.0 / 32_768.0, 32_767.0 / 32_768.0, -1.0, -1.0, 0.0]
+        );
+    }
+
+    #[test]
+    fn a_failed_write_says_why_and_leaves_what_was_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("no/such/folder/a.wav");
+        let error = stereo()
+            .write_wav(&missing, WavFormat::Pcm16)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains(missing.to_str().unwrap())
+                && error.contains("check that the folder exists"),
+            "{error}"
+        );
+
+        let path = folder.path().join("a.wav");
+        stereo().write_wav(&path, WavFormat::Pcm16).unwrap();
+        let many = Audio {
+            samples: Array2::zeros((10, 40)),
+            sample_rate: 8000,
+        };
+        let error = many
+            .write_wav(&path, WavFormat::Pcm16)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("40 channels, 18 are possible"), "{error}");
+        assert_eq!(Audio::read(&path).unwrap().frames(), 1000);
+    }
+
+    #[test]
+    fn odd_shapes_have_bytes_too() {
+        for (frames, channels) in [(0, 0), (0, 1), (5, 0), (5, 40), (5, 18)] {
+            let audio = Audio {
+                samples: Array2::zeros((frames, channels)),
+                sample_rate: 8000,
+            };
+            for format in [WavFormat::Pcm16, WavFormat::Float32] {
+                let bytes = audio.wav_bytes(format);
+                let data = frames * channels.min(18) * format.bytes_per_sample();
+                assert_eq!(
+                    bytes[bytes.len() - data - 4..][..4],
+                    (data as u32).to_le_bytes(),
+                    "{frames} frames, {channels} channels"
+                );
+            }
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_written_file_has_the_permissions_of_any_new_file() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |name: &str| {
+            std::fs::metadata(folder.path().join(name))
+                .unwrap()
+                .permissions()
+                .mode()
+        };
+        std::fs::write(folder.path().join("other"), "").unwrap();
+        stereo()
+            .write_wav(folder.path().join("a.wav"), WavFormat::Pcm16)
+            .unwrap();
+        assert_eq!(mode("a.wav"), mode("other"));
+    }
+}

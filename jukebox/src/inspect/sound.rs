@@ -155,3 +155,165 @@ pub fn spectral_convergence_db(
     }
     Ok(20.0 * spectral_convergence(&reference, &reconstruction.mono_samples())?.log10())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tone(hz: f32, amplitude: f32, seconds: f32, sample_rate: u32) -> Audio {
+        let sample = |t: usize| {
+            amplitude * (t as f32 * hz * std::f32::consts::TAU / sample_rate as f32).sin()
+        };
+        Audio::from_mono(
+            (0..(seconds * sample_rate as f32) as usize)
+                .map(sample)
+                .collect(),
+            sample_rate,
+        )
+    }
+
+    #[test]
+    fn an_envelope_has_the_extremes_of_each_column() {
+        let audio = Audio {
+            samples: ndarray::array![[0.0, 0.1], [0.5, -0.5], [1.0, 0.0], [-1.0, 0.2]],
+            sample_rate: 2,
+        };
+        let envelope = Envelope::of(&audio, 2);
+        assert_eq!(
+            (envelope.min, envelope.max, envelope.seconds),
+            (vec![-0.5, -1.0], vec![0.5, 1.0], 2.0)
+        );
+        assert_eq!(
+            Envelope::of(&audio, 8).max,
+            [0.1, 0.1, 0.5, 0.5, 1.0, 1.0, 0.2, 0.2]
+        );
+        assert_eq!(Envelope::of(&audio, 3).max, [0.1, 0.5, 1.0]);
+        assert!(Envelope::of(&audio, 0).min.is_empty());
+        assert_eq!(
+            Envelope::of(&Audio::from_mono(vec![], 8000), 3).min,
+            [0.0; 3]
+        );
+    }
+
+    #[test]
+    fn a_tone_is_in_its_band_at_its_level() {
+        for rate in [8000, 22_050, 44_100] {
+            for hz in [110.0, 440.0, 3000.0] {
+                for amplitude in [1.0, 0.1] {
+                    let audio = tone(hz, amplitude, 1.0, rate);
+                    for spectrogram in [
+                        Spectrogram::log_frequency(&audio, 128),
+                        Spectrogram::mel(&audio, 128),
+                    ] {
+                        let bands = spectrogram.db.column(spectrogram.db.ncols() / 2);
+                        let loudest = (0..128)
+                            .max_by(|&a, &b| bands[a].total_cmp(&bands[b]))
+                            .unwrap();
+                        let (below, above) = (
+                            spectrogram.hz[loudest.saturating_sub(1)],
+                            spectrogram.hz[(loudest + 1).min(127)],
+                        );
+                        let bin = rate as f32 / 2048.0;
+                        assert!(
+                            below - bin < hz && hz < above + bin,
+                            "{hz} Hz at {rate} Hz is loudest at {} Hz",
+                            spectrogram.hz[loudest]
+                        );
+                        // Between two bands or two bins a tone loses up to 4 dB.
+                        let level = bands[loudest] - 20.0 * amplitude.log10();
+                        assert!(
+                            (-4.0..1.0).contains(&level),
+                            "{hz} Hz at {rate} Hz: {level} dB"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_spectrogram_tells_its_times_and_keeps_its_floor() {
+        let mut audio = tone(1000.0, 1.0, 2.0, 22_050);
+        audio.samples.slice_mut(ndarray::s![..22_050, ..]).fill(0.0);
+        let spectrogram = Spectrogram::log_frequency(&audio, 64);
+        assert!((spectrogram.seconds_per_frame * spectrogram.db.ncols() as f64 - 2.0).abs() < 0.05);
+        let loud = |frame: usize| {
+            spectrogram
+                .db
+                .column(frame)
+                .fold(f32::MIN, |max, &db| max.max(db))
+                > -20.0
+        };
+        let first = (0..spectrogram.db.ncols())
+            .find(|&frame| loud(frame))
+            .unwrap();
+        assert!(
+            (first as f64 * spectrogram.seconds_per_frame - 1.0).abs() < 0.05,
+            "it begins in frame {first}"
+        );
+        assert_eq!(spectrogram.db.column(0).to_vec(), [FLOOR_DB; 64]);
+    }
+
+    #[test]
+    fn any_sound_has_a_spectrogram() {
+        for frames in [0, 1, 100, 1024, 1025] {
+            for rate in [1, 100, 8000, 768_000] {
+                let audio = Audio::from_mono(vec![0.5; frames], rate);
+                for spectrogram in [
+                    Spectrogram::log_frequency(&audio, 20),
+                    Spectrogram::mel(&audio, 20),
+                ] {
+                    assert_eq!((spectrogram.db.nrows(), spectrogram.hz.len()), (20, 20));
+                    assert!(spectrogram.db.ncols() >= 1);
+                    assert!(
+                        spectrogram
+                            .db
+                            .iter()
+                            .all(|db| (FLOOR_DB..20.0).contains(db))
+                    );
+                }
+            }
+        }
+        assert_eq!(
+            Spectrogram::mel(&tone(440.0, 1.0, 0.1, 8000), 0).db.nrows(),
+            0
+        );
+    }
+
+    #[test]
+    fn spectral_convergence_in_db() {
+        let original = tone(440.0, 0.5, 1.0, 22_050);
+        let scaled = |factor: f32| Audio {
+            samples: &original.samples * factor,
+            ..original
+        };
+        assert!((spectral_convergence_db(&original, &scaled(0.9)).unwrap() + 20.0).abs() < 1e-3);
+        assert!(
+            spectral_convergence_db(&original, &scaled(0.0))
+                .unwrap()
+                .abs()
+                < 1e-6
+        );
+        assert_eq!(
+            spectral_convergence_db(&original, &original).unwrap(),
+            f64::NEG_INFINITY
+        );
+
+        let message = |a: &Audio, b: &Audio| spectral_convergence_db(a, b).unwrap_err().to_string();
+        assert!(
+            message(&original, &tone(440.0, 0.5, 2.0, 22_050))
+                .contains("22050 frames and 22050 Hz, 44100 frames")
+        );
+        assert!(
+            message(&original, &tone(440.0, 0.5, 0.5, 44_100)).contains("differ in rate or length")
+        );
+        assert!(message(&scaled(0.0), &original).contains("silent"));
+        assert!(
+            message(
+                &tone(440.0, 0.5, 0.01, 22_050),
+                &tone(440.0, 0.5, 0.01, 22_050)
+            )
+            .contains("at least 1025")
+        );
+    }
+}
