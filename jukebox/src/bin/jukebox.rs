@@ -75,9 +75,22 @@ fn main() -> ExitCode {
         Command::Export(ExportCommand::Vqvae(options)) => options.run(),
     };
     done.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
+        eprintln!("error: {}", explain(&error));
         ExitCode::FAILURE
     })
+}
+
+/// An error and its causes, without those that it has named itself.
+fn explain(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 #[derive(Args)]
