@@ -259,3 +259,99 @@ fn like<const D: usize>(tensor: Tensor<D>, model: &Tensor<D>) -> Tensor<D> {
         tensor
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vqvae::SeededDraws;
+
+    /// Takes the first rows, without noise.
+    struct InOrder;
+
+    impl Draws for InOrder {
+        fn rows(&mut self, _rows: usize, amount: usize) -> Vec<usize> {
+            (0..amount).collect()
+        }
+
+        fn normals(&mut self, count: usize) -> Vec<f32> {
+            vec![0.0; count]
+        }
+    }
+
+    fn codebook(vectors: &[f32], width: usize) -> Codebook {
+        let device = Device::flex();
+        let bins = vectors.len() / width;
+        Codebook {
+            k: Tensor::<1>::from_data(vectors, &device).reshape([bins, width]),
+            ..Codebook::new(bins, width, 0.5, &device)
+        }
+    }
+
+    /// One item of vectors of width 1: `[1, 1, vectors]`.
+    fn line(values: &[f32]) -> Tensor<3> {
+        Tensor::<1>::from_data(values, &Device::flex()).reshape([1, 1, -1])
+    }
+
+    fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+        tensor.into_data().iter::<f32>().collect()
+    }
+
+    #[test]
+    fn the_nearest_code_wins_and_ties_go_to_the_first() {
+        let codebook = codebook(&[0.0, 2.0, 2.0, 5.0], 1);
+        let codes = codebook.encode(line(&[-1.0, 1.0, 1.1, 3.4, 3.6]));
+        assert_eq!(
+            codes.to_data().iter::<i64>().collect::<Vec<_>>(),
+            [0, 0, 1, 1, 3]
+        );
+        assert_eq!(values(codebook.decode(codes)), [0.0, 0.0, 2.0, 2.0, 5.0]);
+    }
+
+    #[test]
+    fn many_vectors_give_what_each_gives_alone() {
+        let device = Device::flex();
+        let mut draws = SeededDraws::new(0, 0);
+        let codebook = codebook(&draws.normals(7 * 8), 8);
+        let x = Tensor::<1>::from_data(draws.normals(8 * 1100).as_slice(), &device)
+            .reshape([1, 8, 1100]);
+        let together = codebook.nearest(rows(x.clone()));
+        for index in [0, 1, 511, 512, 700, 1099] {
+            let alone = codebook.nearest(rows(x.clone().narrow(2, index, 1)));
+            let same = together.distance.clone().narrow(0, index, 1);
+            assert_eq!(values(alone.distance), values(same));
+        }
+    }
+
+    #[test]
+    fn gradients_pass_straight_through() {
+        let device = Device::flex().autodiff();
+        let codebook = codebook(&[0.0, 2.0], 1);
+        let x = line(&[0.5, 1.5])
+            .to_device(&device)
+            .autodiff()
+            .require_grad();
+        let quantised = codebook.quantise(x.clone());
+        assert_eq!(values(quantised.vectors.clone()), [0.0, 2.0]);
+        let gradients = (quantised.vectors * 3.0).sum().backward();
+        assert_eq!(values(x.grad(&gradients).unwrap()), [3.0, 3.0]);
+        // The commitment loss alone pulls the encoder towards the codebook: 2 (x − k) / count.
+        let gradients = quantised.commit.backward();
+        assert_eq!(values(x.grad(&gradients).unwrap()), [0.5, -0.5]);
+    }
+
+    #[test]
+    fn codes_follow_their_vectors_and_dead_ones_restart() {
+        let mut codebook = codebook(&[0.0, 10.0], 1);
+        codebook.restore(4, 1.0);
+        // Two vectors per code so far. All four of this batch choose code 0: its average moves halfway.
+        let x = line(&[1.0, 2.0, 2.0, 3.0]);
+        codebook.quantise_and_learn(x.clone(), &mut InOrder);
+        assert_eq!(values(codebook.k_elem.clone()), [3.0, 1.0]);
+        assert_eq!(values(codebook.k.clone()), [4.0 / 3.0, 10.0]);
+        // Code 1 falls below one vector per step and takes the row of its index; its averages stay.
+        codebook.quantise_and_learn(x, &mut InOrder);
+        assert_eq!(values(codebook.k_elem.clone()), [3.5, 0.5]);
+        assert_eq!(values(codebook.k.clone())[1], 2.0);
+        assert_eq!(values(codebook.k_sum.clone())[1], 5.0);
+    }
+}

@@ -174,3 +174,96 @@ fn frobenius(spectrum: Tensor<3>) -> Tensor<1> {
     let squared: Tensor<2> = spectrum.square().flatten(1, 2); // [batch, frames · bands]
     (squared.sum_dim(1).squeeze_dim::<1>(1) + NORM_FLOOR).sqrt()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vqvae::StftConfig;
+
+    fn losses(config: LossConfig, bandwidth: Bandwidth) -> Losses {
+        Losses::new(&config, bandwidth, &Device::flex())
+    }
+
+    fn audio(values: &[f32]) -> Tensor<3> {
+        Tensor::<1>::from_data(values, &Device::flex()).reshape([2, -1, 1])
+    }
+
+    fn scalar(tensor: Tensor<1>) -> f32 {
+        tensor.into_scalar()
+    }
+
+    #[test]
+    fn differences_in_the_time_domain() {
+        let config = LossConfig {
+            linf_k: 2,
+            lmix_l1: 10.0,
+            lmix_l2: 100.0,
+            lmix_linf: 1000.0,
+            ..LossConfig::published()
+        };
+        let bandwidth = Bandwidth {
+            l1: 0.5,
+            l2: 0.25,
+            spec: 1.0,
+        };
+        let losses = losses(config, bandwidth);
+        let target = audio(&[0.0; 8]);
+        let prediction = audio(&[1.0, -2.0, 0.0, 3.0, 0.0, 0.0, -4.0, 0.0]);
+        // Means of |1, 2, 0, 3, 0, 0, 4, 0| and of their squares; the two largest squares are 9, 4 and 16, 0.
+        let expected = [1.25 / 0.5, 3.75 / 0.25, 7.25 / 0.25];
+        let found = [
+            scalar(losses.l1(&target, &prediction)),
+            scalar(losses.l2(&target, &prediction)),
+            scalar(losses.linf(&target, &prediction)),
+        ];
+        assert_eq!(found, expected);
+        let mixed = scalar(losses.reconstruction(&target, &prediction));
+        assert_eq!(
+            mixed,
+            10.0 * expected[0] + 100.0 * expected[1] + 1000.0 * expected[2]
+        );
+    }
+
+    #[test]
+    fn spectral_convergence_of_a_quieter_copy() {
+        let losses = losses(LossConfig::published(), Bandwidth::unit());
+        let tone: Vec<f32> = (0..8192).map(|t| (t as f32 * 0.1).sin()).collect();
+        let target = losses.spectra(&audio(&tone));
+        let prediction = losses.spectra(&(audio(&tone) * 0.75));
+        for value in losses
+            .spectral_convergence(&target, &prediction)
+            .into_data()
+            .iter::<f32>()
+        {
+            assert!((value - 0.25).abs() < 1e-6, "{value}");
+        }
+        let silence = losses.spectra(&(audio(&tone) * 0.0));
+        for value in losses
+            .spectral_convergence(&silence, &target)
+            .into_data()
+            .iter::<f32>()
+        {
+            assert_eq!(value, 0.0);
+        }
+    }
+
+    #[test]
+    fn equal_and_silent_audio_has_finite_gradients() {
+        let device = Device::flex().autodiff();
+        let config = LossConfig {
+            spectral: 1.0,
+            ..LossConfig::published()
+        };
+        let losses = Losses::new(&config, Bandwidth::unit(), &device);
+        assert_eq!(losses.shortest(), StftConfig::DEFAULT.n_fft / 2 + 1);
+        let silence = Tensor::<3>::zeros([1, 2048, 1], &device);
+        let prediction = silence.clone().require_grad();
+        let (target, spectra) = (losses.spectra(&silence), losses.spectra(&prediction));
+        let loss = losses.reconstruction(&silence, &prediction)
+            + losses.configured_spectral(&target, &spectra)
+            + losses.configured_multispectral(&target, &spectra)
+            + losses.spectral_convergence(&target, &spectra);
+        let gradient = prediction.grad(&loss.backward()).unwrap().into_data();
+        assert!(gradient.iter::<f32>().all(f32::is_finite));
+    }
+}

@@ -1,6 +1,21 @@
 //! The VQ-VAE: raw audio to three levels of discrete codes and back (paper §3.1).
 //!
 //! Read in this order: `config`, `encoder`, `decoder`, `codebook`, `model`, `losses`; `stream` for audio of any length.
+//!
+//! ```
+//! use jukebox::audio::Audio;
+//! use jukebox::weights;
+//!
+//! let model = weights::load_vqvae(weights::mini()?, &jukebox::device())?;
+//! let tone = (0..22_050).map(|t| (t as f32 * 0.05).sin() * 0.3).collect();
+//! let audio = Audio::from_mono(tone, 22_050);
+//!
+//! let codes = model.encode_audio(&audio)?;
+//! assert_eq!(codes.levels.iter().map(Vec::len).collect::<Vec<_>>(), [2768, 692, 173]);
+//! let heard = model.decode_audio(&codes, 2)?; // what is left at the top level
+//! assert_eq!(heard.frames(), audio.frames());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod codebook;
 mod codes;

@@ -56,3 +56,83 @@ impl Stft {
         (power + POWER_FLOOR).sqrt().squeeze_dim(3)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn signal(length: usize) -> Vec<f32> {
+        let tone = |t: f64, hz: f64| (std::f64::consts::TAU * hz * t / 44_100.0).sin();
+        (0..length)
+            .map(|t| (0.5 * tone(t as f64, 440.0) + 0.1 * tone(t as f64, 9001.0)) as f32)
+            .collect()
+    }
+
+    /// Magnitudes in double precision, straight from the definition.
+    fn exact(signal: &[f32], config: &StftConfig) -> Vec<f64> {
+        let half = config.n_fft / 2;
+        let reflect = |index: isize| {
+            let last = signal.len() as isize - 1;
+            let index = index.abs();
+            signal[(last - (last - index).abs()) as usize]
+        };
+        let before = (config.n_fft - config.window) / 2;
+        let window: Vec<f64> = (0..config.n_fft)
+            .map(|n| {
+                let inside = n >= before && n < before + config.window;
+                let phase =
+                    std::f64::consts::TAU * (n as f64 - before as f64) / config.window as f64;
+                if inside { 0.5 - 0.5 * phase.cos() } else { 0.0 }
+            })
+            .collect();
+        let mut magnitudes = Vec::new();
+        for frame in 0..=signal.len() / config.hop {
+            let start = (frame * config.hop) as isize - half as isize;
+            for band in 0..=half {
+                let (mut re, mut im) = (0.0, 0.0);
+                for (n, weight) in window.iter().enumerate() {
+                    let turns = (band * n % config.n_fft) as f64 / config.n_fft as f64;
+                    let (sin, cos) = (std::f64::consts::TAU * turns).sin_cos();
+                    let value = weight * f64::from(reflect(start + n as isize));
+                    re += value * cos;
+                    im -= value * sin;
+                }
+                magnitudes.push((re * re + im * im).sqrt());
+            }
+        }
+        magnitudes
+    }
+
+    #[test]
+    fn magnitudes_are_those_of_the_definition() {
+        let config = StftConfig {
+            n_fft: 512,
+            hop: 50,
+            window: 240,
+        };
+        let signal = signal(700);
+        let device = Device::flex();
+        let x = Tensor::<1>::from_data(signal.as_slice(), &device).unsqueeze::<2>();
+        let found = Stft::new(&config, &device).magnitude(x);
+        assert_eq!(found.dims(), [1, 15, 257]);
+        // Relative to the largest magnitude, about 30: what single precision can hold.
+        for (found, exact) in found.into_data().iter::<f32>().zip(exact(&signal, &config)) {
+            assert!(
+                (f64::from(found) - exact).abs() < 1e-5,
+                "{found} instead of {exact}"
+            );
+        }
+    }
+
+    #[test]
+    fn silence_has_finite_gradients() {
+        let device = Device::flex().autodiff();
+        let x = Tensor::<2>::zeros([1, 2000], &device).require_grad();
+        let gradients = Stft::new(&StftConfig::DEFAULT, &device)
+            .magnitude(x.clone())
+            .sum()
+            .backward();
+        let gradient = x.grad(&gradients).unwrap().into_data();
+        assert!(gradient.iter::<f32>().all(f32::is_finite));
+    }
+}

@@ -146,6 +146,14 @@ mod tests {
     }
 
     #[test]
+    fn the_small_model_that_comes_with_the_project_loads() {
+        let model = load_vqvae(mini().unwrap(), &Device::flex()).unwrap();
+        assert_eq!(model.hop_lengths(), [8, 32, 128]);
+        let codebook = model.codebook(2).unwrap();
+        assert!(codebook.iter().all(|value| value.is_finite()));
+    }
+
+    #[test]
     fn a_mismatch_names_what_is_wrong() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.safetensors");
