@@ -2,8 +2,11 @@
 
 use std::process::ExitCode;
 
+use jukebox_kernel::{cell_process, cli, toolchain};
+
 fn main() -> ExitCode {
-    // evcxr starts this same program again as the process in which cells run; there, this call does not return.
-    evcxr::runtime_hook();
-    jukebox_kernel::cli::main()
+    // This same program also plays two other parts; in those, one of these calls does not return.
+    toolchain::act_if_called_as_tool();
+    cell_process::run_if_cell_process();
+    cli::main()
 }

@@ -3,6 +3,7 @@
 pub mod audio;
 mod device;
 pub mod inspect;
+pub mod interrupt;
 mod memory;
 pub mod nn;
 pub mod train;

@@ -4,6 +4,7 @@ mod doctor;
 mod error;
 mod home;
 mod install;
+mod kernel;
 mod kernelspec;
 mod lab;
 mod pins;
@@ -32,6 +33,7 @@ enum Command {
     Install(install::Options),
     Uninstall(uninstall::Options),
     Doctor(doctor::Options),
+    Kernel(kernel::Options),
 }
 
 /// Reads the command line and does what it says. An error is printed with its causes, one a line.
@@ -42,6 +44,7 @@ pub fn main() -> ExitCode {
         Command::Install(options) => install::install(&options).map(|()| ExitCode::SUCCESS),
         Command::Uninstall(options) => uninstall::uninstall(&options).map(|()| ExitCode::SUCCESS),
         Command::Doctor(options) => doctor::doctor(&options),
+        Command::Kernel(options) => kernel::kernel(&options),
     };
     result.unwrap_or_else(|error: anyhow::Error| {
         eprintln!("error: {error}");
