@@ -108,10 +108,12 @@ fn remove_folders_of_the_dead(parent: &Path) {
 /// What evaluating one cell took.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Timing {
-    /// The pass that tells the types of variables.
+    /// The compiler's pass that tells the types of variables; nothing for a cell that defines none.
     pub check: Duration,
-    /// Everything from then on: evcxr's analysis, compiling, running.
-    pub execute: Duration,
+    /// evcxr's own analysis, and compiling and linking the cell.
+    pub compile: Duration,
+    /// Loading and running it.
+    pub run: Duration,
 }
 
 /// The result of a cell: one MIME bundle.
@@ -199,14 +201,16 @@ impl Session {
         let running = self.interrupter.cell();
         let start = Instant::now();
         let edited = self.prepare(code)?;
-        self.timing.check = start.elapsed();
+        self.timing = Timing {
+            check: start.elapsed(),
+            ..Timing::default()
+        };
         if running.is_interrupted() {
             return Err(CellError::plain(
                 "Interrupted",
                 "interrupted before the cell began to run",
             ));
         }
-        let start = Instant::now();
         let text = edited.text.clone();
         self.cells.push(CellSource {
             number,
@@ -216,15 +220,24 @@ impl Session {
             input_reader: &|request| read_input(&request.prompt, request.is_password),
         };
         let outputs = self.context.execute_with_callbacks(&text, callbacks);
-        self.timing.execute = start.elapsed();
         let kept = self.collect();
         match outputs {
-            Ok(outputs) => match kept.error {
-                Some(error) => Err(self.told(error)),
-                None => Ok(kept
-                    .result
-                    .or_else(|| content(outputs.content_by_mime_type))),
-            },
+            Ok(outputs) => {
+                for phase in &outputs.phases {
+                    let is_run = phase.name == "Execution";
+                    *(if is_run {
+                        &mut self.timing.run
+                    } else {
+                        &mut self.timing.compile
+                    }) += phase.duration;
+                }
+                match kept.error {
+                    Some(error) => Err(self.told(error)),
+                    None => Ok(kept
+                        .result
+                        .or_else(|| content(outputs.content_by_mime_type))),
+                }
+            }
             Err(evcxr::Error::CompilationErrors(errors)) => {
                 let cell = self.cells.pop().map(|cell| cell.compiled);
                 let cell = cell.unwrap_or_else(|| Edited::unchanged(code));

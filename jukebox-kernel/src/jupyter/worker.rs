@@ -160,12 +160,13 @@ impl Evaluator {
             Job::Execute(request, message) => {
                 *lock(&self.running) = Some((*message).clone());
                 self.outbox.publish(Status::busy(), Some(&message));
-                let done = self.execute(&request, &message, session);
+                // What waits behind a cell that fails is taken before anybody can know that it has failed: a request that comes
+                // after the reply is a new one.
+                let take_waiting = || queue.try_iter().collect::<Vec<_>>();
+                let waiting = self.execute(&request, &message, session, take_waiting);
                 *lock(&self.running) = None;
                 self.outbox.publish(Status::idle(), Some(&message));
-                if done.is_err() && request.stop_on_error {
-                    self.abort_waiting(session, queue);
-                }
+                self.abort(waiting, session, queue);
             }
             Job::Complete(request, message) => {
                 self.answer(&message, |session| complete(&request, session), session)
@@ -188,9 +189,14 @@ impl Evaluator {
         self.outbox.publish(Status::idle(), Some(message));
     }
 
-    /// After an error, "run all" does not go on: the cells that wait already are given back.
-    fn abort_waiting(&self, session: &mut Result<Session, CellError>, queue: &mpsc::Receiver<Job>) {
-        for job in queue.try_iter().collect::<Vec<_>>() {
+    /// After an error, "run all" does not go on: the cells that waited already are given back.
+    fn abort(
+        &self,
+        waiting: Vec<Job>,
+        session: &mut Result<Session, CellError>,
+        queue: &mpsc::Receiver<Job>,
+    ) {
+        for job in waiting {
             match job {
                 Job::Execute(_, message) => {
                     let reply = ExecuteReply {
@@ -219,7 +225,8 @@ impl Evaluator {
         request: &ExecuteRequest,
         message: &JupyterMessage,
         session: &mut Result<Session, CellError>,
-    ) -> Result<(), ()> {
+        take_waiting: impl FnOnce() -> Vec<Job>,
+    ) -> Vec<Job> {
         *lock(&self.parent) = Some(message.clone());
         if !request.silent {
             self.count
@@ -243,13 +250,18 @@ impl Evaluator {
                     self.publish_result(result, message);
                 }
                 self.outbox.reply(self.reply(), message);
-                Ok(())
+                Vec::new()
             }
             Err(CellError {
                 name,
                 message: value,
                 report,
             }) => {
+                let waiting = if request.stop_on_error {
+                    take_waiting()
+                } else {
+                    Vec::new()
+                };
                 let error = ReplyError {
                     ename: name,
                     evalue: value,
@@ -274,7 +286,7 @@ impl Evaluator {
                     ..self.reply()
                 };
                 self.outbox.reply(reply, message);
-                Err(())
+                waiting
             }
         }
     }
