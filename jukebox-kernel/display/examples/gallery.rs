@@ -1,4 +1,5 @@
-//! Writes every display into one HTML page, on a light and on a dark ground, and its still pictures as PNG files:
+//! Writes every display into one HTML page, on a light and on a dark ground, into a notebook (`gallery.ipynb`, to
+//! be opened in JupyterLab), and its still pictures as PNG files:
 //! `cargo run --release -p jukebox-display --example gallery -- SOUND OUT_DIR`.
 
 use jukebox::audio::Audio;
@@ -121,6 +122,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     std::fs::create_dir_all(&out)?;
     let out = Path::new(&out);
+    let mut cells = Vec::new();
     let mut themes = [String::new(), String::new()];
     for (name, display) in &displays {
         for theme in &mut themes {
@@ -132,6 +134,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             )?;
         }
         let bundle = display.bundle();
+        cells.push(serde_json::json!({
+            "cell_type": "code", "id": name.replace('_', "-"), "metadata": {}, "execution_count": null,
+            "source": format!("// {name}"),
+            "outputs": [{ "output_type": "display_data", "data": bundle.data, "metadata": bundle.metadata }],
+        }));
         println!("{name}: {} kB. {}", bundle.size() / 1000, bundle.plain());
         if let Some(png) = bundle.get("image/png") {
             use base64::Engine as _;
@@ -141,6 +148,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             )?;
         }
     }
+    let notebook =
+        serde_json::json!({ "nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells });
+    std::fs::write(out.join("gallery.ipynb"), notebook.to_string())?;
     let [light, dark] = themes;
     let column = |style: &str, body: &str| {
         format!("<div style=\"{style};padding:20px;width:1000px\">{body}</div>")

@@ -5,7 +5,27 @@
 //! speak. Nothing is loaded from a network. This crate renders; what it renders is computed by `jukebox::inspect`.
 //!
 //! A cell whose last expression is a display shows it; [`show`] shows one in the middle of a cell, and
-//! [`show_updating`] one that is replaced in place.
+//! [`show_updating`] one that is replaced in place:
+//!
+//! ```
+//! use jukebox::audio::Audio;
+//! use jukebox_display::{Columns, Player, Table, Waveform, show};
+//!
+//! let tone = (0..22_050).map(|t| 0.5 * (t as f32 * 0.0627).sin()).collect();
+//! let audio = Audio::from_mono(tone, 22_050);
+//! show(&Player::new(&audio).title("A tone of 220 Hz"));
+//! show(&Table::new(["what", "Hz"]).row(("tone", 220)).row(("rate", audio.sample_rate)));
+//! show(&Columns::new().column("to hear", Player::new(&audio)).column("to see", Waveform::new(&audio)));
+//! ```
+//!
+//! A notebook is a text file that people open, compare and send, so a display keeps to a size:
+//!
+//! | what | at most | above it |
+//! | --- | --- | --- |
+//! | sound inside a [`Player`] | [`SOUND_BUDGET`], 4 MB of 16-bit wav | no sound, and how to write a file and link it |
+//! | waveform, spectrogram, strip of codes | one column per pixel, 0.1–0.7 MB in all | columns are merged or sampled |
+//! | rows of a [`Table`] | 500 | the caption counts the rest |
+//! | any bundle, all forms together | [`BUNDLE_BUDGET`], 12 MB | its sentence, and what to do |
 
 mod codes;
 mod colour_bar;

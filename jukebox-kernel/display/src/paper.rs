@@ -160,3 +160,99 @@ fn encode(rgb: &[u8], width: u32, height: u32) -> Result<Vec<u8>, DrawingError> 
     writer.finish()?;
     Ok(file)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::raster::Raster;
+    use crate::raster::tests::decode;
+    use plotters::coord::Shift;
+
+    /// A red and a transparent pixel, each ten figure pixels wide, in a drawing of 20 × 10 CSS pixels.
+    struct TwoPixels;
+
+    impl Drawing for TwoPixels {
+        fn size(&self) -> (u32, u32) {
+            (20, 10)
+        }
+
+        fn draw<DB>(
+            &self,
+            area: &DrawingArea<DB, Shift>,
+            ink: &Ink,
+        ) -> Result<Vec<Placed>, DrawingError>
+        where
+            DB: DrawingBackend,
+            DB::ErrorType: 'static,
+        {
+            area.draw(&Rectangle::new([(30, 0), (39, 19)], ink.accent.filled()))?;
+            let palette = vec![[255, 0, 0, 255], [0, 0, 0, 0]];
+            let raster = Raster {
+                width: 2,
+                height: 1,
+                pixels: vec![0, 1],
+                palette,
+            };
+            let (x, y, width, height) = (4, 2, 20, 10);
+            Ok(vec![Placed {
+                raster,
+                x,
+                y,
+                width,
+                height,
+                smooth: false,
+            }])
+        }
+    }
+
+    #[test]
+    fn paper_holds_the_drawing_and_its_bitmaps_inside_a_margin() {
+        let still = still(&TwoPixels).unwrap();
+        assert_eq!(still.size, (20 + 2 * MARGIN, 10 + 2 * MARGIN));
+        let (width, _, pixels) = decode(&still.png);
+        let margin = (MARGIN * DENSITY) as usize;
+        let at = |x: usize, y: usize| &pixels[(y + margin) * width + x + margin][..3];
+        assert_eq!(
+            at(4, 2),
+            [255, 0, 0],
+            "the first pixel begins where the bitmap does"
+        );
+        assert_eq!(at(13, 11), [255, 0, 0], "and ends half way");
+        assert_eq!(at(3, 2), [255, 255, 255]);
+        assert_eq!(at(4, 12), [255, 255, 255]);
+        assert_eq!(at(14, 5), [255, 255, 255], "paper shows through");
+        assert_eq!(
+            at(35, 10),
+            [25, 118, 210],
+            "the accent has a colour of its own here"
+        );
+        assert_eq!(&pixels[0][..3], [255, 255, 255], "the margin is empty");
+    }
+
+    #[test]
+    fn many_colours_are_kept_as_they_are() {
+        let rgb: Vec<u8> = (0..300u32)
+            .flat_map(|k| [k as u8, (k >> 8) as u8, 7])
+            .collect();
+        let (_, _, pixels) = decode(&encode(&rgb, 20, 15).unwrap());
+        assert_eq!(pixels[299][..3], [43, 1, 7]);
+        assert_eq!(pixels[0][..3], [0, 0, 7]);
+    }
+
+    #[test]
+    fn the_drawing_in_the_page_takes_its_colours() {
+        let svg = crate::drawing::svg(&TwoPixels, "class=\"x\"", "<g/>").unwrap();
+        assert!(
+            svg.contains("fill=\"var(--jp-brand-color1,#1976d2)\""),
+            "{svg}"
+        );
+        assert!(
+            svg.contains("viewBox=\"0 0 40 20\"") && svg.contains("width=\"20\""),
+            "{svg}"
+        );
+        assert!(
+            svg.contains("<image x=\"4\" y=\"2\" width=\"20\" height=\"10\""),
+            "{svg}"
+        );
+    }
+}

@@ -38,7 +38,6 @@ pub struct Player {
     facts: Facts,
     sound: Sound,
     title: String,
-    width: u32,
 }
 
 /// What the sentence says about a sound.
@@ -88,7 +87,6 @@ impl Player {
             facts,
             sound,
             title: String::new(),
-            width: 720,
         }
     }
 
@@ -199,7 +197,7 @@ impl Player {
             kind: "player",
             title: &self.title,
             note: &note,
-            width: self.width,
+            width: WIDTH,
             body: &body,
             style: STYLE,
             script: if playable {
@@ -225,15 +223,10 @@ impl Display for Player {
             MimeBundle::text(format!("{} (Not drawn: {error}.)", self.sentence()))
         })
     }
-
-    fn bundle_within(&self, width: u32) -> MimeBundle {
-        Self {
-            width,
-            ..self.clone()
-        }
-        .bundle()
-    }
 }
+
+/// Largest width in CSS pixels. The picture holds no text, so it may be squeezed to any smaller one.
+const WIDTH: u32 = 720;
 
 const STYLE: &str = "\
 #ID svg{width:100%;height:72px;cursor:pointer;touch-action:none;border-radius:3px}\
@@ -253,7 +246,7 @@ fn playhead((width, height): (u32, u32)) -> String {
 
 impl Drawing for Player {
     fn size(&self) -> (u32, u32) {
-        (self.width, 72)
+        (WIDTH, 72)
     }
 
     fn draw<DB>(

@@ -18,7 +18,7 @@ for (const figure of document.querySelectorAll("#__ID__:not([data-ready])")) {
       if (0 > column || column >= columns || 0 > row || code >= counts.length) continue;
       const total = counts.reduce((sum, count) => sum + count, 0);
       const share = total > 0 ? ((100 * counts[code]) / total).toFixed(2) : "0";
-      const times = counts[code] > 0 ? `${counts[code]} times, ${share} %` : "never";
+      const times = counts[code] > 0 ? `${counts[code]} ×, ${share} % of all` : "never";
       output.textContent = `${name ? `${name} · ` : ""}code ${code}: ${times}`;
       mark.setAttribute("x", left + column * cell);
       mark.setAttribute("y", top + row * cell);
