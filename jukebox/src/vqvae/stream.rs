@@ -15,7 +15,7 @@ use super::error::VqVaeError;
 use super::model::VqVae;
 use crate::audio::Audio;
 
-/// Samples of a piece, without its context. Six seconds at 44.1 kHz take about half a gigabyte.
+/// Samples of a piece, without its context: six seconds at 44.1 kHz. This is what bounds the memory.
 const PIECE: usize = 1 << 18;
 
 impl VqVae {
