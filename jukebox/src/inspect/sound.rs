@@ -46,7 +46,7 @@ impl Envelope {
 }
 
 /// Loudness over time and frequency, of the mono mix, in dB: 0 dB is a sine of full scale (amplitude 1) in the middle of a
-/// band, the floor is -90 dB ([`FLOOR_DB`]).
+/// band, the floor is -90 dB (`FLOOR_DB`).
 ///
 /// ```
 /// use jukebox::{audio::Audio, inspect::Spectrogram};

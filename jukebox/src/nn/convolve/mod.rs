@@ -1,7 +1,7 @@
 //! One-dimensional convolutions that are fast on the CPU.
 //!
 //! Burn's own convolution takes two to three times PyTorch's time to train on a CPU; these take less than PyTorch's. On the
-//! CPU backend they run the kernels of this folder, as an operation of our own with gradients ([`op`]); on any other backend
+//! CPU backend they run the kernels of this folder, as an operation of our own with gradients (`op`); on any other backend
 //! the same functions call Burn's.
 //!
 //! On the CPU an output sample is always the same sum in the same order, whatever surrounds it: chunks of a signal
