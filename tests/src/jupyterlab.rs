@@ -187,6 +187,13 @@ pub struct PictureState {
 const SCROLLED: &str =
     "document.querySelector('.jp-NotebookPanel:not(.lm-mod-hidden) .jp-WindowedPanel-outer')";
 
+/// Whether the end of the last cell can be seen; below it there is only room for another one.
+const LAST_CELL_IN_VIEW: &str = "(() => {
+  const panel = document.querySelector('.jp-NotebookPanel:not(.lm-mod-hidden) .jp-WindowedPanel-outer').getBoundingClientRect();
+  const last = jupyterapp.shell.currentWidget.content.widgets.at(-1).node;
+  return last.isConnected && last.getBoundingClientRect().bottom <= panel.bottom;
+})()";
+
 impl<'a> OpenNotebook<'a> {
     /// Opens the notebook and waits until its kernel is idle.
     pub fn open(browser: &'a Browser, server: &Server, name: &str) -> Result<Self> {
@@ -258,18 +265,17 @@ impl<'a> OpenNotebook<'a> {
         for stop in 1.. {
             self.settle()?;
             look(stop)?;
+            if self.browser.look(LAST_CELL_IN_VIEW)? == Value::Bool(true) {
+                break;
+            }
             let area = self.browser.area("the notebook", SCROLLED, SOON)?;
             let before = self.position()?;
             self.browser.wheel(area, area.height * 0.85)?;
-            let at_end =
-                format!("(e => e.scrollTop + e.clientHeight >= e.scrollHeight - 2)({SCROLLED})");
-            let moved_or_at_end = format!("{SCROLLED}.scrollTop > {before} || {at_end}");
-            self.browser
-                .wait_for("the notebook to scroll", &moved_or_at_end, SOON)?;
-            self.settle()?;
-            if self.position()? <= before {
-                break;
-            }
+            self.browser.wait_for(
+                "the notebook to scroll",
+                &format!("{SCROLLED}.scrollTop > {before}"),
+                SOON,
+            )?;
         }
         Ok(())
     }

@@ -37,9 +37,8 @@ impl Jukebox {
         let lock = File::create(target.join("jukebox-tests.lock"))?;
         lock.lock().context("cannot lock the set-up")?;
 
-        let cargo = Command::new(env!("CARGO"))
+        let cargo = clean_cargo()
             .args(["build", "--release", "--locked", "-p", "jukebox-kernel"])
-            .current_dir(workspace())
             .stdin(Stdio::null())
             .status()?;
         ensure!(cargo.success(), "cargo could not build jukebox-kernel");
@@ -103,11 +102,34 @@ pub fn text(output: &Output) -> String {
     )
 }
 
+/// cargo in the workspace, without what `cargo test` tells a test about its package: some build scripts watch these
+/// variables, and their crates would be compiled again.
+fn clean_cargo() -> Command {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(workspace());
+    for (name, _) in std::env::vars_os() {
+        let of_a_package = [
+            "CARGO_PKG_",
+            "CARGO_MANIFEST_",
+            "CARGO_BIN_",
+            "CARGO_CRATE_",
+            "CARGO_PRIMARY_",
+            "OUT_DIR",
+        ];
+        if name
+            .to_str()
+            .is_some_and(|name| of_a_package.iter().any(|start| name.starts_with(start)))
+        {
+            cargo.env_remove(name);
+        }
+    }
+    cargo
+}
+
 /// Where cargo builds, wherever CARGO_TARGET_DIR or a configuration puts it.
 fn target_directory() -> Result<PathBuf> {
-    let output = Command::new(env!("CARGO"))
+    let output = clean_cargo()
         .args(["metadata", "--no-deps", "--format-version=1"])
-        .current_dir(workspace())
         .output()?;
     let metadata: serde_json::Value =
         serde_json::from_slice(&output.stdout).context("cargo metadata")?;
