@@ -9,8 +9,8 @@ use crate::units;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value, json};
 
-/// Bytes of all the forms of one bundle together, at most. What is larger makes a notebook slow to open and save,
-/// and a Jupyter server may drop it.
+/// Bytes of all the forms of one bundle together, at most. What is larger makes a notebook slow to open and to save,
+/// and code hosts do not show it.
 pub const BUNDLE_BUDGET: usize = 12_000_000;
 
 /// Something that a notebook cell can show.

@@ -251,15 +251,17 @@ macro_rules! rows_of_tuples {
 rows_of_tuples! { (A) (A, B) (A, B, C) (A, B, C, D) (A, B, C, D, E) (A, B, C, D, E, F) (A, B, C, D, E, F, G) (A, B, C, D, E, F, G, H) }
 
 impl From<&str> for Cell {
-    /// A text that begins like a number ("−12.3 dB", "186 ×") is aligned as one.
+    /// A text that begins like a number ("-12.3 dB", "186 ×") is aligned as one, its minus as wide as a digit.
     fn from(text: &str) -> Self {
         let digits = text
             .trim_start_matches(['-', '−', '+', '±', '≈'])
             .trim_start();
-        Self {
-            text: text.to_string(),
-            number: digits.starts_with(|c: char| c.is_ascii_digit()) || digits.starts_with('∞'),
-        }
+        let number = digits.starts_with(|c: char| c.is_ascii_digit() || c == '∞');
+        let text = match text.strip_prefix('-') {
+            Some(rest) if number => format!("−{rest}"),
+            _ => text.to_string(),
+        };
+        Self { text, number }
     }
 }
 
@@ -363,7 +365,7 @@ mod tests {
 
     #[test]
     fn cells_write_numbers_for_people() {
-        let cases: [(Cell, &str, bool); 10] = [
+        let cases: [(Cell, &str, bool); 12] = [
             (0.01234.into(), "0.0123", true),
             (1.239.into(), "1.24", true),
             (5512.5.into(), "5512.5", true),
@@ -373,6 +375,8 @@ mod tests {
             (1234.into(), "1\u{a0}234", true),
             ((-7i64).into(), "−7", true),
             ("12 s".into(), "12 s", true),
+            ("-12.5 dB".into(), "−12.5 dB", true),
+            ("-v".into(), "-v", false),
             ("x12".into(), "x12", false),
         ];
         for (cell, text, number) in cases {
