@@ -10,7 +10,7 @@
 use macerator::{Scalar, Simd, Vector, vload_unaligned, vstore_unaligned, with_simd};
 use rayon::prelude::*;
 
-use super::gather::{Signal, Taps, gather};
+use super::gather::{Signal, Taps, copy, gather};
 
 /// Weight rows are stored in groups of this many, and computed a whole group at a time where registers allow.
 const GROUP: usize = 8;
@@ -166,7 +166,7 @@ fn correlate_unit<'a, S: Simd>(job: &'a Job<'a>, scratch: &mut Vec<f32>) {
                 }
             }
         }
-        store(job, tile, line, first, width.min(job.end - first), width);
+        store::<S>(job, tile, line, first, width.min(job.end - first), width);
     }
 }
 
@@ -210,7 +210,14 @@ fn tile_rows<S: Simd, const ROWS: usize>(
 
 /// Writes `count` finished outputs of every row, from output `first` on, to where they belong.
 #[inline(always)]
-fn store(job: &Job, tile: &[f32], line: &mut [f32], first: usize, count: usize, width: usize) {
+fn store<S: Simd>(
+    job: &Job,
+    tile: &[f32],
+    line: &mut [f32],
+    first: usize,
+    count: usize,
+    width: usize,
+) {
     let Target {
         channels,
         time,
@@ -237,7 +244,7 @@ fn store(job: &Job, tile: &[f32], line: &mut [f32], first: usize, count: usize, 
         let row = job.item * channels + channel;
         // SAFETY: `from < to <= time`; units, and tiles within a unit, cover disjoint stretches.
         let out = unsafe { job.rows.stretch(row, from, to) };
-        out.copy_from_slice(values);
+        copy::<S>(out, values);
         let same = row * time + from..row * time + to;
         if let Some(gate) = finish.gate {
             for (out, gate) in out.iter_mut().zip(&gate[same.clone()]) {

@@ -59,31 +59,29 @@ pub fn gather<S: Simd>(
     end: usize,
 ) {
     let wanted = width.min(end - first);
-    let mut rows = block.chunks_exact_mut(width);
-    for channel in 0..signal.channels {
-        let source = signal.row(item, channel);
-        for (&offset, row) in taps.offsets.iter().zip(&mut rows) {
-            let start = (first * taps.step) as isize + offset;
-            // Outputs whose sample exists: 0 <= start + i·step < time.
-            let step = taps.step as isize;
-            let from = ((-start).max(0) + step - 1) / step;
-            let to = (source.len() as isize - start + step - 1).max(0) / step;
-            let (from, to) = (
-                from.min(wanted as isize) as usize,
-                to.clamp(from, (wanted as isize).max(from)) as usize,
-            );
-            let (from, to) = (from, to.min(wanted).max(from));
-            row[..from].fill(0.0);
-            row[to..].fill(0.0);
-            if to > from {
-                let source = &source[(start + from as isize * step) as usize..];
-                match taps.step {
-                    1 => copy::<S>(&mut row[from..to], &source[..to - from]),
-                    2 => every_other(&mut row[from..to], source),
-                    _ => row[from..to]
-                        .iter_mut()
-                        .zip(source.iter().step_by(taps.step))
-                        .for_each(|(to, &from)| *to = from),
+    let steps = taps.offsets.len();
+    for (tap, &offset) in taps.offsets.iter().enumerate() {
+        // Outputs `from .. to` of these see a sample: 0 <= start + i · step < time.
+        let start = (first * taps.step) as isize + offset;
+        let seen_before = |sample: isize| (sample.max(0) as usize).div_ceil(taps.step).min(wanted);
+        let (from, to) = (
+            seen_before(-start),
+            seen_before(signal.time as isize - start),
+        );
+        for channel in 0..signal.channels {
+            let source = signal.row(item, channel);
+            let row = &mut block[(channel * steps + tap) * width..][..width];
+            if from == 0 && to == width && taps.step == 1 {
+                let start = start as usize;
+                prefetch(source, start + width, width);
+                copy::<S>(row, &source[start..start + width]);
+            } else {
+                row[..from].fill(0.0);
+                row[to..].fill(0.0);
+                if from < to {
+                    let source = &source[(start + (from * taps.step) as isize) as usize..];
+                    prefetch(source, width * taps.step, width * taps.step);
+                    every::<S>(&mut row[from..to], source, taps.step);
                 }
             }
             if signal.relu {
@@ -93,8 +91,39 @@ pub fn gather<S: Simd>(
     }
 }
 
+/// Asks for the stretch that the next call will read: rows are too many, and each call's part of them too short, for the
+/// processor to see where this is going.
 #[inline(always)]
-fn copy<S: Simd>(to: &mut [f32], from: &[f32]) {
+fn prefetch(source: &[f32], start: usize, count: usize) {
+    /// Values in a cache line.
+    const LINE: usize = 16;
+    #[cfg(target_arch = "x86_64")]
+    for at in (start..start + count).step_by(LINE) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a prefetch of any address is allowed; it reads nothing.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(source.as_ptr().wrapping_add(at).cast()) }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (source, start, count, LINE);
+}
+
+/// Every `step`-th value.
+#[inline(always)]
+fn every<S: Simd>(to: &mut [f32], from: &[f32], step: usize) {
+    match step {
+        1 => copy::<S>(to, &from[..to.len()]),
+        2 => every_other(to, from),
+        _ => {
+            for (to, from) in to.iter_mut().zip(from.iter().step_by(step)) {
+                *to = *from;
+            }
+        }
+    }
+}
+
+/// `from` as it is; both of one length.
+#[inline(always)]
+pub fn copy<S: Simd>(to: &mut [f32], from: &[f32]) {
     let lanes = S::lanes32();
     let whole = to.len() / lanes * lanes;
     for i in (0..whole).step_by(lanes) {
