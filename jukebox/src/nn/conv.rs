@@ -9,7 +9,7 @@ use std::ops::Range;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Distribution, Tensor};
 
-use super::convolve::{conv_transpose1d, conv1d};
+use super::convolve::{Filter, conv_transpose1d, conv1d};
 
 /// Shape and arithmetic of a [`Conv1d`].
 #[derive(Clone, Copy, Debug)]
@@ -91,10 +91,18 @@ pub struct Conv1d {
     pub bias: Param<Tensor<1>>,
     stride: usize,
     padding: usize,
-    dilation: usize,
+    pub(super) dilation: usize,
 }
 
 impl Conv1d {
+    /// Weight and bias as they are now.
+    pub(super) fn filter(&self) -> Filter {
+        Filter {
+            weight: self.weight.val(),
+            bias: self.bias.val(),
+        }
+    }
+
     /// `[batch, channels_in, time]` → `[batch, channels_out, time / stride]`.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let (weight, bias) = (self.weight.val(), self.bias.val());

@@ -5,10 +5,10 @@
 use std::ops::Range;
 
 use burn::module::Module;
-use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 
 use super::conv::{Conv1d, Conv1dConfig};
+use super::convolve::residual_block;
 
 /// Depth, width and dilations of a [`Resnet1d`].
 #[derive(Clone, Copy, Debug)]
@@ -69,8 +69,12 @@ pub struct ResBlock {
 impl ResBlock {
     /// `[batch, width, time]` → the same shape.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let hidden = self.dilated.forward(relu(x.clone()));
-        x + self.pointwise.forward(relu(hidden))
+        residual_block(
+            x,
+            self.dilated.filter(),
+            self.pointwise.filter(),
+            self.dilated.dilation,
+        )
     }
 }
 

@@ -37,6 +37,11 @@ impl<'a> Signal<'a> {
         }
     }
 
+    /// The same signal with a ReLU in front of whoever reads it.
+    pub fn relu(self) -> Self {
+        Signal { relu: true, ..self }
+    }
+
     pub fn batch(&self) -> usize {
         self.samples.len() / (self.channels * self.time)
     }

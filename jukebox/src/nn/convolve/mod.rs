@@ -12,14 +12,16 @@ mod correlate;
 mod gather;
 mod kernels;
 mod op;
+mod residual;
 
 use burn::backend::Dispatch;
 use burn::tensor::module;
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::{DType, Device, Tensor, activation};
 
 use kernels::Geometry;
 use op::{Convolve, Direction};
+use residual::{Block, Residual};
 
 /// Convolution: `x` `[batch, in, time]`, `weight` `[out, in, kernel]` → `[batch, out, time']`, where
 /// `time' = (time + 2·padding - dilation·(kernel - 1) - 1) / stride + 1`, rounded down.
@@ -114,6 +116,80 @@ pub fn conv_transpose1d(
         wide_channels,
         Direction::Transposed(geometry),
     )
+}
+
+/// A convolution's weight `[out, in, kernel]` and bias `[out]`.
+#[derive(Debug, Clone)]
+pub struct Filter {
+    pub weight: Tensor<3>,
+    pub bias: Tensor<1>,
+}
+
+/// The residual block `x + pointwise(relu(dilated(relu(x))))`: `x` `[batch, width, time]` → the same shape, with
+/// `dilated.weight` `[hidden, width, 3]`, padded to keep the length, and `pointwise.weight` `[width, hidden, 1]`.
+///
+/// # Panics
+///
+/// Where the shapes disagree.
+pub fn residual_block(
+    x: Tensor<3>,
+    dilated: Filter,
+    pointwise: Filter,
+    dilation: usize,
+) -> Tensor<3> {
+    let [hidden, width, kernel] = dilated.weight.dims();
+    assert!(
+        kernel == 3 && x.dims()[1] == width,
+        "residual_block: three taps for each of the input's channels"
+    );
+    assert_eq!(
+        pointwise.weight.dims(),
+        [width, hidden, 1],
+        "residual_block: the second weight undoes the first's widths"
+    );
+    assert_eq!(
+        [dilated.bias.dims(), pointwise.bias.dims()],
+        [[hidden], [width]],
+        "residual_block: one bias per output channel"
+    );
+    let geometry = |wide_channels, narrow_channels, kernel, dilation| Geometry {
+        wide_channels,
+        narrow_channels,
+        kernel,
+        stride: 1,
+        padding: dilation * (kernel - 1) / 2,
+        dilation,
+    };
+    let block = Block {
+        dilated: geometry(width, hidden, 3, dilation),
+        pointwise: geometry(hidden, width, 1, 1),
+    };
+    if !ours(&x, &block.dilated) {
+        let read = conv1d(
+            activation::relu(x.clone()),
+            dilated.weight,
+            Some(dilated.bias),
+            1,
+            dilation,
+            dilation,
+        );
+        return x + conv1d(
+            activation::relu(read),
+            pointwise.weight,
+            Some(pointwise.bias),
+            1,
+            0,
+            1,
+        );
+    }
+    Tensor::from_dispatch(Dispatch::residual(
+        x.into_dispatch(),
+        dilated.weight.into_dispatch(),
+        dilated.bias.into_dispatch(),
+        pointwise.weight.into_dispatch(),
+        pointwise.bias.into_dispatch(),
+        block,
+    ))
 }
 
 /// Whether the kernels of this folder can do it: single precision on the CPU.

@@ -35,7 +35,8 @@ pub trait Convolve: Backend {
     ) -> FloatTensor<Self>;
 }
 
-type Primitive = FloatTensor<Flex>;
+/// A tensor as the CPU backend keeps it.
+pub(super) type Primitive = FloatTensor<Flex>;
 
 impl Convolve for Flex {
     fn convolve(
@@ -159,16 +160,13 @@ impl Backward<Flex, 3> for Gradient {
             grads.register::<Flex>(node.id, tensor(weights, [first, second]));
         }
         if let Some(node) = bias_node {
-            grads.register::<Flex>(
-                node.id,
-                Primitive::from_data(TensorData::new(biases, [out.channels])),
-            );
+            grads.register::<Flex>(node.id, vector(biases));
         }
     }
 }
 
 /// A `[batch, channels, time]` tensor as the kernels see it.
-fn signal(tensor: &Primitive) -> Signal<'_> {
+pub(super) fn signal(tensor: &Primitive) -> Signal<'_> {
     let [_, channels, time] = dims(tensor);
     Signal::new(slice(tensor), channels, time)
 }
@@ -178,14 +176,20 @@ fn dims(tensor: &Primitive) -> [usize; 3] {
     [shape[0], shape[1], shape[2]]
 }
 
-fn slice(tensor: &Primitive) -> &[f32] {
+pub(super) fn slice(tensor: &Primitive) -> &[f32] {
     tensor
         .as_slice()
         .expect("contiguous and of single precision: seen to by the caller")
 }
 
 /// A tensor of three dimensions, of which the last follows from the number of values.
-fn tensor(values: Vec<f32>, [first, second]: [usize; 2]) -> Primitive {
+pub(super) fn tensor(values: Vec<f32>, [first, second]: [usize; 2]) -> Primitive {
     let third = values.len() / (first * second);
     Primitive::from_data(TensorData::new(values, [first, second, third]))
+}
+
+/// A tensor of one dimension.
+pub(super) fn vector(values: Vec<f32>) -> Primitive {
+    let length = values.len();
+    Primitive::from_data(TensorData::new(values, [length]))
 }

@@ -130,6 +130,68 @@ fn transposed_convolutions_and_their_gradients_are_burns() {
 }
 
 #[test]
+fn a_residual_block_and_its_gradients_are_burns() {
+    let device = Device::flex().autodiff();
+    for (batch, width, hidden, time, dilation) in
+        [(1, 3, 5, 40, 1), (3, 32, 32, 777, 27), (2, 8, 4, 100, 243)]
+    {
+        let shapes = [[batch, width, time], [hidden, width, 3], [width, hidden, 1]];
+        let tensors = shapes.map(|shape| random(shape, &device));
+        let biases = [hidden, width].map(|channels| random([channels], &device));
+        let weigh = random([batch, width, time], &device);
+        let run = |block: &dyn Fn(Tensor<3>, Filter, Filter) -> Tensor<3>| {
+            let [x, first, second] = tensors.clone().map(Tensor::require_grad);
+            let [first_bias, second_bias] = biases.clone().map(Tensor::require_grad);
+            let y = block(
+                x.clone(),
+                Filter {
+                    weight: first.clone(),
+                    bias: first_bias.clone(),
+                },
+                Filter {
+                    weight: second.clone(),
+                    bias: second_bias.clone(),
+                },
+            );
+            let grads = (y.clone() * weigh.clone()).sum().backward();
+            let of_three =
+                [x, first, second].map(|tensor| tensor.grad(&grads).expect("a gradient"));
+            let of_biases =
+                [first_bias, second_bias].map(|bias| bias.grad(&grads).expect("a gradient"));
+            (y.inner(), of_three, of_biases)
+        };
+        let found = run(&|x, first, second| residual_block(x, first, second, dilation));
+        let expected = run(&|x, first, second| {
+            let options = |dilation, padding| ConvOptions::new([1], [padding], [dilation], 1);
+            let hidden = activation::relu(x.clone());
+            let hidden = module::conv1d(
+                hidden,
+                first.weight,
+                Some(first.bias),
+                options(dilation, dilation),
+            );
+            x + module::conv1d(
+                activation::relu(hidden),
+                second.weight,
+                Some(second.bias),
+                options(1, 0),
+            )
+        });
+        same(found.0, expected.0);
+        found
+            .1
+            .into_iter()
+            .zip(expected.1)
+            .for_each(|(found, expected)| same(found, expected));
+        found
+            .2
+            .into_iter()
+            .zip(expected.2)
+            .for_each(|(found, expected)| same(found, expected));
+    }
+}
+
+#[test]
 fn views_are_read_as_they_are_shown() {
     let device = Device::flex();
     // [batch, time, channels] turned to [batch, channels, time] without a copy, and only some of its time.
