@@ -46,6 +46,8 @@ enum Command {
     /// Make a weights bundle of a training run.
     #[command(subcommand)]
     Export(ExportCommand),
+    /// Say which device models run on.
+    Device,
 }
 
 #[derive(Subcommand)]
@@ -73,6 +75,10 @@ fn main() -> ExitCode {
         Command::Decode(options) => options.run(),
         Command::Evaluate(EvaluateCommand::Vqvae(options)) => options.run(),
         Command::Export(ExportCommand::Vqvae(options)) => options.run(),
+        Command::Device => {
+            println!("{:?}", jukebox::device());
+            Ok(ExitCode::SUCCESS)
+        }
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {}", explain(&error));
