@@ -262,8 +262,35 @@ fn assemble(artifacts: &[Artifact]) -> Result<PreludePaths, PreludeError> {
         file.persist(&record)?;
         Ok(())
     };
+    let before = find_in(&record);
     write_record().map_err(write)?;
+    let in_use = [
+        Some(folder),
+        before.and_then(|paths| Some(paths.dylib.parent()?.to_owned())),
+    ];
+    remove_others(release, &in_use);
     Ok(paths)
+}
+
+/// What the record says, if there is one.
+fn find_in(record: &Path) -> Option<PreludePaths> {
+    serde_json::from_slice(&std::fs::read(record).ok()?).ok()
+}
+
+/// Removes libraries of earlier builds. The last one before this may be in use by kernels that are running.
+fn remove_others(release: &Path, in_use: &[Option<PathBuf>]) {
+    for entry in std::fs::read_dir(release).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let name = entry.file_name();
+        let number = name
+            .to_str()
+            .and_then(|name| name.strip_prefix(CRATE)?.strip_prefix('-'));
+        let is_library = number
+            .is_some_and(|number| number.len() == 16 && u64::from_str_radix(number, 16).is_ok());
+        if is_library && !in_use.contains(&Some(path.clone())) {
+            let _ = std::fs::remove_dir_all(path);
+        }
+    }
 }
 
 /// Changes whenever cargo has compiled one of the crates again.

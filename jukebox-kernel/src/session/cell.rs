@@ -233,13 +233,25 @@ fn writable(ty: &str) -> Option<String> {
     has_name.then(|| pointer.to_owned())
 }
 
+/// The compiler names a closure by where it is in the generated code, as `{closure@lib.rs:20:9: 20:17}`.
+fn without_places(ty: &str) -> String {
+    let mut parts = ty.split("{closure@");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        out.push_str("closure");
+        out.push_str(part.split_once('}').map_or("", |(_, rest)| rest));
+    }
+    out
+}
+
 fn unnameable(variable: &str, ty: &str) -> String {
-    let what = if ty.contains("{closure") {
+    let ty = &without_places(ty);
+    let what = if ty.contains("closure") {
         "a closure"
     } else {
         "a value of a type without a name"
     };
-    let advice = if ty.contains("{closure") {
+    let advice = if ty.contains("closure") {
         format!("box it (`let {variable}: Box<dyn Fn(_) -> _> = Box::new(…)`), write a function,")
     } else if ty.contains("Iterator") {
         "collect it (`.collect::<Vec<_>>()`), box it,".to_owned()
@@ -354,4 +366,71 @@ fn probed_type(message: &Value) -> Option<((u64, u64), String)> {
             .ends_with(PROBE)
             .then(|| ((line, column), ty.to_owned()))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn annotated(code: &str, types: &[&str]) -> String {
+        let types: Vec<_> = types.iter().map(|ty| (*ty).to_owned()).collect();
+        Cell::parse(code).annotated(&types).unwrap().text
+    }
+
+    #[test]
+    fn types_are_written_where_rust_wants_them() {
+        assert_eq!(annotated("let x = f();", &["u8"]), "let x: u8 = f();");
+        assert_eq!(
+            annotated("let x: Vec<_> = f();", &["Vec<u8>"]),
+            "let x: Vec<u8> = f();"
+        );
+        assert_eq!(annotated("let x: u8 = f();", &[]), "let x: u8 = f();");
+        assert_eq!(
+            annotated("let (mut a, B { c, .. }) = f();", &["u8", "i8"]),
+            "let (mut a, B { c, .. }) = f(); let mut a: u8 = a; let c: i8 = c;"
+        );
+        assert_eq!(
+            annotated("let f = g;", &["fn(u8) -> u8 {g}"]),
+            "let f: fn(u8) -> u8 = g;"
+        );
+    }
+
+    #[test]
+    fn the_last_expression_is_the_result() {
+        assert_eq!(
+            annotated(":dep a\nb + 1 // c", &[]),
+            ":dep a\njukebox_prelude::show_result!(b + 1); // c"
+        );
+        assert_eq!(annotated("b + 1;", &[]), "b + 1;");
+    }
+
+    #[test]
+    fn closures_are_named_without_places() {
+        let error = Cell::parse("let f = |x| x;")
+            .annotated(&["{closure@src/lib.rs:1:2: 3:4}".to_owned()])
+            .unwrap_err();
+        assert!(error.starts_with("`f` is a closure (`closure`)"), "{error}");
+    }
+
+    #[test]
+    fn places_lead_back() {
+        let edited = Cell::parse("let ä = 1; ä\n+ 2")
+            .annotated(&["i32".to_owned()])
+            .unwrap();
+        for (at, original) in [
+            ("ä:", (1, 5)),
+            (" = 1", (1, 6)),
+            ("ä\n", (1, 12)),
+            ("2);", (2, 3)),
+        ] {
+            let place =
+                edited.original_place(place_of(&edited.text, edited.text.find(at).unwrap()));
+            assert_eq!(
+                (place.line, place.column),
+                original,
+                "{at:?} in {:?}",
+                edited.text
+            );
+        }
+    }
 }
