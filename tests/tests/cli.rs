@@ -1,7 +1,10 @@
 //! The command line: what it says when all is well, and when the user asks for what cannot be.
 
 use std::fs;
-use std::process::{Command, Output};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use jukebox_tests::notebook::Notebook;
@@ -234,8 +237,51 @@ fn run_goes_on_after_a_failing_cell_when_asked_to() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn ctrl_c_ends_a_run_at_once_and_leaves_neither_files_nor_processes() -> Result<()> {
+    let scratch = tempfile::tempdir()?;
+    let notebook = scratch.path().join("x.ipynb");
+    let first = "std::fs::write(\"pid\", std::process::id().to_string()).unwrap();";
+    let second = "std::thread::sleep(std::time::Duration::from_secs(100_000));";
+    Notebook::write(&notebook, "jukebox", &[first, second])?;
+    let mut run = Jukebox::ready()
+        .command(&["run", "x.ipynb"])
+        .current_dir(scratch.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    // The first cell's line comes when it is done; then the second is about to run, or runs.
+    let mut lines = BufReader::new(run.stdout.take().expect("a pipe was asked for")).lines();
+    assert!(
+        lines
+            .by_ref()
+            .map_while(Result::ok)
+            .any(|line| line.contains("[1/2]") && line.contains('✓'))
+    );
+    let cell_process = fs::read_to_string(scratch.path().join("pid"))?;
+
+    Command::new("kill")
+        .args(["-s", "INT", &run.id().to_string()])
+        .status()?;
+    lines.for_each(drop); // until the program closes its end
+    assert_eq!(run.wait()?.code(), Some(130));
+    assert!(
+        !scratch.path().join("x.executed.ipynb").exists(),
+        "an interrupted run wrote its notebook"
+    );
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while Path::new("/proc").join(&cell_process).exists() {
+        assert!(
+            Instant::now() < deadline,
+            "the process of the cells, {cell_process}, lives on"
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
 /// Runs the program with a current folder of its own.
-fn in_folder(folder: &std::path::Path, arguments: &[&str]) -> Result<Output> {
+fn in_folder(folder: &Path, arguments: &[&str]) -> Result<Output> {
     let mut command: Command = Jukebox::ready().command(arguments);
     Ok(command.current_dir(folder).output()?)
 }

@@ -107,12 +107,19 @@ async def main():
 
     task = asyncio.ensure_future(execute(request, notebook))
     # Not SIGINT or SIGTERM: nbclient installs handlers of its own for these.
-    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, task.cancel)
+    stopped = False
+
+    def stop():
+        nonlocal stopped
+        stopped = True
+        task.cancel()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, stop)
     try:
         whole = await task
     except asyncio.CancelledError:
-        return 1
-    if whole is None:
+        whole = None
+    if stopped or whole is None:  # nbclient takes a cancelled cell for a dead kernel, so the outcome alone does not tell
         return 1
 
     write(request["output"], nbformat.writes(notebook) + "\n")
