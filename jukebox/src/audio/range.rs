@@ -63,7 +63,7 @@ fn range_of(reader: &mut AudioReader, from: u64, frames: usize) -> Result<Audio,
     reader.seek(from)?;
     let mut samples = Vec::new();
     while samples.len() < frames * channels {
-        let Some(block) = reader.next_block()? else {
+        let Some(block) = reader.next_block() else {
             break;
         };
         let wanted = block.len().min(frames * channels - samples.len());

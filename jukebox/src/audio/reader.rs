@@ -110,7 +110,7 @@ impl fmt::Display for Damage {
 ///
 /// let mut reader = AudioReader::open("concert.flac")?;
 /// let mut peak = 0.0f32;
-/// while let Some(block) = reader.next_block()? {
+/// while let Some(block) = reader.next_block() {
 ///     peak = block.iter().fold(peak, |peak, sample| peak.max(sample.abs()));
 /// }
 /// println!("peak {peak}, {}", reader.damage());
@@ -270,17 +270,15 @@ impl AudioReader {
         &self.damage
     }
 
-    /// The next samples, interleaved, as many as one packet holds; `None` at the end.
-    ///
-    /// # Errors
-    /// None at present for damage, which ends the stream and is told by [`AudioReader::damage`].
-    pub fn next_block(&mut self) -> Result<Option<&[f32]>, AudioError> {
+    /// The next samples, interleaved, as many as one packet holds; `None` at the end. Damage may bring the end early, and
+    /// is told by [`AudioReader::damage`].
+    pub fn next_block(&mut self) -> Option<&[f32]> {
         loop {
             if !std::mem::take(&mut self.pending) {
                 self.decode_block();
             }
             if self.ended {
-                return Ok(None);
+                return None;
             }
             let frames = (self.block.len() / self.channels) as u64;
             let skipped = self.skip.min(frames);
@@ -293,7 +291,7 @@ impl AudioReader {
                 self.position += kept;
                 let samples =
                     skipped as usize * self.channels..(skipped + kept) as usize * self.channels;
-                return Ok(Some(&self.block[samples]));
+                return Some(&self.block[samples]);
             }
         }
     }
@@ -519,16 +517,22 @@ fn scale(value: u64, numerator: u64, denominator: u64) -> u64 {
 pub(super) fn read_whole(path: &Path, max_samples: usize) -> Result<Audio, AudioError> {
     let mut reader = AudioReader::open(path)?;
     let (sample_rate, channels) = (reader.sample_rate, reader.channels);
+    let too_long = || AudioError::TooLong {
+        path: path.into(),
+        limit_seconds: max_samples as f64 / channels as f64 / f64::from(sample_rate),
+        sample_rate,
+        channels,
+    };
+    // In a wav file an announced length can be checked against the file's size, so it need not be read to know.
+    let certain = |&frames: &u64| reader.first_packet.is_some() && frames <= reader.most_frames();
+    let announced = reader.announced.filter(certain).unwrap_or(0);
+    if announced.saturating_mul(channels as u64) > max_samples as u64 {
+        return Err(too_long());
+    }
     let mut samples = Vec::new();
-    while let Some(block) = reader.next_block()? {
+    while let Some(block) = reader.next_block() {
         if samples.len() + block.len() > max_samples {
-            let limit_seconds = max_samples as f64 / channels as f64 / f64::from(sample_rate);
-            return Err(AudioError::TooLong {
-                path: path.into(),
-                limit_seconds,
-                sample_rate,
-                channels,
-            });
+            return Err(too_long());
         }
         samples.extend_from_slice(block);
     }
