@@ -1,2 +1,4 @@
 //! Does nothing; its presence makes the build dependencies count.
-fn main() {}
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+}
